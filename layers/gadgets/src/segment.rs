@@ -1,0 +1,163 @@
+//! The two segments of a step's witness (PROTOCOL, section 4 of the design).
+//!
+//! The witness is `W = (W1, W2)`. `W1` is committed first and the lookup challenge is derived from
+//! its commitment, so whatever a challenge must be independent of lies in `W1`. The type
+//! [`FirstWire`] makes that a rule of the compiler: it can be made only by a [`FirstSegment`] or by
+//! linear algebra with constants, and only it can be looked up.
+//!
+//! A second-segment wire cannot be looked up:
+//!
+//! ```compile_fail
+//! use foldnet_gadgets::{lookup::Lookups, segment::FirstSegment, wire::Wire};
+//! use halo2curves::bn256::Fr;
+//! let mut lookups = Lookups::<Fr>::default();
+//! let second: Wire<Fr> = Wire::one();
+//! lookups.push(&second); // expects a `FirstWire`
+//! ```
+//!
+//! and the segment, once closed, makes no more wires:
+//!
+//! ```compile_fail
+//! use foldnet_gadgets::{segment::FirstSegment, system::WitnessSystem};
+//! use halo2curves::bn256::Fr;
+//! let mut system = WitnessSystem::<Fr>::default();
+//! let mut segment = FirstSegment::open(&mut system);
+//! segment.close();
+//! segment.alloc("late", Fr::one()); // the segment was consumed
+//! ```
+
+use crate::field::{CircuitField, from_u128};
+use crate::lookup::Lookups;
+use crate::wire::{Wire, WireSystem};
+use bellpepper_core::{ConstraintSystem, SynthesisError};
+
+/// A linear form of first-segment variables with constant coefficients.
+#[derive(Clone, Debug)]
+pub struct FirstWire<F: CircuitField>(Wire<F>);
+
+impl<F: CircuitField> FirstWire<F> {
+    /// The same form as an ordinary wire, for constraints.
+    pub fn wire(&self) -> &Wire<F> {
+        &self.0
+    }
+
+    /// The value under the current assignment.
+    pub fn value(&self) -> F {
+        self.0.value()
+    }
+
+    /// A constant, which depends on no challenge.
+    pub fn constant(value: F) -> Self {
+        FirstWire(Wire::constant(value))
+    }
+
+    /// `self + other`.
+    #[must_use]
+    pub fn add(&self, other: &Self) -> Self {
+        FirstWire(self.0.add(&other.0))
+    }
+
+    /// `self - other`.
+    #[must_use]
+    pub fn sub(&self, other: &Self) -> Self {
+        FirstWire(self.0.sub(&other.0))
+    }
+
+    /// `factor * self`, with a constant factor.
+    #[must_use]
+    pub fn scale(&self, factor: F) -> Self {
+        FirstWire(self.0.scale(factor))
+    }
+
+    /// `self + constant`.
+    #[must_use]
+    pub fn add_constant(&self, constant: F) -> Self {
+        FirstWire(self.0.add_constant(constant))
+    }
+}
+
+/// The open first segment: it allocates and enforces nothing.
+///
+/// It owns the list of lookups, so that a value is range-checked where it is allocated.
+#[derive(Debug)]
+pub struct FirstSegment<'a, F: CircuitField, CS: ConstraintSystem<F>> {
+    cs: &'a mut CS,
+    lookups: Lookups<F>,
+}
+
+impl<'a, F: CircuitField, CS: ConstraintSystem<F>> FirstSegment<'a, F, CS> {
+    /// Opens the first segment of an empty system.
+    pub fn open(cs: &'a mut CS) -> Self {
+        FirstSegment { cs, lookups: Lookups::default() }
+    }
+
+    /// Allocates a first-segment variable. Nothing is enforced about it.
+    ///
+    /// # Errors
+    /// Only those of the underlying system.
+    pub fn alloc(
+        &mut self,
+        name: impl Into<String>,
+        value: F,
+    ) -> Result<FirstWire<F>, SynthesisError> {
+        Ok(FirstWire(self.cs.wire(|| name, value)?))
+    }
+
+    /// Queues `wire` for the lookup into `[0, 2^LIMB_BITS)`.
+    pub fn lookup(&mut self, wire: &FirstWire<F>) {
+        self.lookups.push(wire);
+    }
+
+    /// Allocates an unsigned integer below `2^(LIMB_BITS * limbs)` as limbs that are looked up, and
+    /// returns `sum_i 2^(LIMB_BITS * i) * limb_i`.
+    ///
+    /// A value that does not fit is truncated, which the constraints that use it then reject.
+    ///
+    /// # Errors
+    /// Only those of the underlying system.
+    pub fn alloc_ranged(
+        &mut self,
+        name: &str,
+        value: &[u8],
+        limbs: usize,
+    ) -> Result<FirstWire<F>, SynthesisError> {
+        let mut total = FirstWire::constant(F::ZERO);
+        let mut weight = F::ONE;
+        let radix = from_u128::<F>(1 << crate::lookup::LIMB_BITS);
+        for i in 0..limbs {
+            let limb = F::from(u64::from(value.get(i).copied().unwrap_or(0)));
+            let limb = self.numbered(name, i, limb)?;
+            self.lookups.push(&limb);
+            total.0.add_scaled(weight, &limb.0);
+            weight *= radix;
+        }
+        Ok(total)
+    }
+
+    /// Allocates `name i`; the name is only formatted by systems that keep it.
+    fn numbered(&mut self, name: &str, i: usize, value: F) -> Result<FirstWire<F>, SynthesisError> {
+        Ok(FirstWire(self.cs.wire(|| format!("{name} {i}"), value)?))
+    }
+
+    /// A nested segment whose names start with `name`.
+    pub fn namespace<T>(
+        &mut self,
+        name: impl Into<String>,
+        body: impl FnOnce(&mut Self) -> Result<T, SynthesisError>,
+    ) -> Result<T, SynthesisError> {
+        self.cs.get_root().push_namespace(|| name);
+        let result = body(self);
+        self.cs.get_root().pop_namespace();
+        result
+    }
+
+    /// Allocates the lookup multiplicities and closes the segment; the lookups are constrained in
+    /// the second segment.
+    ///
+    /// # Errors
+    /// Only those of the underlying system.
+    pub fn close(self) -> Result<crate::lookup::ClosedLookups<F>, SynthesisError> {
+        let FirstSegment { cs, lookups } = self;
+        lookups.close(|name, value| Ok(FirstWire(cs.wire(|| name, value)?)))
+    }
+}
