@@ -9,6 +9,7 @@ pub mod hash;
 pub mod lookup;
 pub mod mock;
 pub mod segment;
+pub mod small;
 pub mod step;
 pub mod sumcheck;
 pub mod system;

@@ -1,0 +1,151 @@
+//! Range checks of first-segment integers by looked-up limbs.
+//!
+//! * Formula: `x = sum_i 2^(8 i) x_i` with limbs `x_i` in the table `{0, ..., 255}`.
+//! * Enforced: `0 <= x < 2^(8 limbs)`, or exactly `0 <= x <= maximum`.
+//! * Assumed: the lookups of the segment are constrained in the second segment.
+//! * Cost: one lookup a limb; an exact bound that is no power of `2^8` costs one more lookup when
+//!   it is a power of two or below 256, otherwise one more a limb.
+//!
+//! A value that does not fit stays what it is: the top limb takes whatever is left of it, lies
+//! outside the table, and the lookup rejects it.
+
+use bellpepper_core::{ConstraintSystem, SynthesisError};
+use foldnet_gadgets::CircuitField;
+use foldnet_gadgets::field::{from_i64, power_of_two};
+use foldnet_gadgets::lookup::LIMB_BITS;
+use foldnet_gadgets::segment::{FirstSegment, FirstWire};
+
+/// Number of limbs of the integers up to `maximum`; none for zero.
+pub fn limbs(maximum: u64) -> usize {
+    (u64::BITS - maximum.leading_zeros()).div_ceil(LIMB_BITS) as usize
+}
+
+/// Number of lookups of [`alloc_at_most`].
+pub fn lookups(maximum: u64) -> usize {
+    let limbs = limbs(maximum);
+    match bound(maximum) {
+        Bound::Limbs => limbs,
+        Bound::PowerOfTwo(_) => limbs + 1,
+        Bound::Other => 2 * limbs,
+    }
+}
+
+/// How an exact bound is enforced on top of the limbs.
+enum Bound {
+    /// All limbs are full: nothing more to enforce.
+    Limbs,
+    /// The top limb times this power of two is looked up again.
+    PowerOfTwo(u32),
+    /// `maximum - x` is decomposed too.
+    Other,
+}
+
+fn bound(maximum: u64) -> Bound {
+    let bits = u64::BITS - maximum.leading_zeros();
+    match bits % LIMB_BITS {
+        _ if maximum.count_ones() != bits => Bound::Other,
+        0 => Bound::Limbs,
+        used => Bound::PowerOfTwo(LIMB_BITS - used),
+    }
+}
+
+/// Allocates `x` with `0 <= x < 2^(8 limbs)`.
+///
+/// # Errors
+/// Only those of the underlying system.
+pub fn alloc_limbs<F: CircuitField, CS: ConstraintSystem<F>>(
+    segment: &mut FirstSegment<'_, F, CS>,
+    name: &str,
+    value: i64,
+    limbs: usize,
+) -> Result<FirstWire<F>, SynthesisError> {
+    let (total, _) = alloc_with_top(segment, name, value, limbs)?;
+    Ok(total)
+}
+
+/// Allocates `x` with `0 <= x <= maximum` exactly.
+///
+/// * `maximum = 2^k - 1`: the top limb `t`, below 256, is looked up once more as `2^(8 - k mod 8) t`,
+///   an integer below `2^16`, so it lies in the table iff `t < 2^(k mod 8)`.
+/// * Otherwise `maximum - x` is a sum of limbs too; its top limb is the linear form
+///   `(maximum - x - lower limbs) / 2^(8 (limbs - 1))`. Both sums are far below the modulus, so
+///   `x >= 0` and `maximum - x >= 0` as integers.
+///
+/// # Errors
+/// Only those of the underlying system.
+pub fn alloc_at_most<F: CircuitField, CS: ConstraintSystem<F>>(
+    segment: &mut FirstSegment<'_, F, CS>,
+    name: &str,
+    value: i64,
+    maximum: u64,
+) -> Result<FirstWire<F>, SynthesisError> {
+    let (total, top) = alloc_with_top(segment, name, value, limbs(maximum))?;
+    match bound(maximum) {
+        Bound::Limbs => {}
+        Bound::PowerOfTwo(exponent) => segment.lookup(&top.scale(power_of_two(exponent))),
+        Bound::Other => {
+            let rest = total.scale(-F::ONE).add_constant(F::from(maximum));
+            let rest_value = maximum.wrapping_sub(value.cast_unsigned()).cast_signed();
+            let rest_name = format!("{name} complement");
+            lookup_sum(segment, &rest_name, &rest, rest_value, limbs(maximum))?;
+        }
+    }
+    Ok(total)
+}
+
+/// Enforces `0 <= x < 2^(8 limbs)` of a linear form of the given value, with `limbs >= 1`.
+fn lookup_sum<F: CircuitField, CS: ConstraintSystem<F>>(
+    segment: &mut FirstSegment<'_, F, CS>,
+    name: &str,
+    x: &FirstWire<F>,
+    value: i64,
+    limbs: usize,
+) -> Result<(), SynthesisError> {
+    let mut rest = x.clone();
+    let mut weight = F::ONE;
+    let inverse_radix: F = Option::from(power_of_two::<F>(LIMB_BITS).invert()).unwrap_or(F::ZERO);
+    let mut inverse_weight = F::ONE;
+    for i in 0..limbs.saturating_sub(1) {
+        let limb = segment.alloc(format!("{name} {i}"), from_i64(limb(value, i)))?;
+        segment.lookup(&limb);
+        rest = rest.sub(&limb.scale(weight));
+        weight *= power_of_two::<F>(LIMB_BITS);
+        inverse_weight *= inverse_radix;
+    }
+    segment.lookup(&rest.scale(inverse_weight));
+    Ok(())
+}
+
+/// Allocates limbs and returns their sum and the top one.
+fn alloc_with_top<F: CircuitField, CS: ConstraintSystem<F>>(
+    segment: &mut FirstSegment<'_, F, CS>,
+    name: &str,
+    value: i64,
+    limbs: usize,
+) -> Result<(FirstWire<F>, FirstWire<F>), SynthesisError> {
+    let mut total = FirstWire::constant(F::ZERO);
+    let mut top = total.clone();
+    let mut weight = F::ONE;
+    for i in 0..limbs {
+        let last = i + 1 == limbs;
+        let limb = if last { rest(value, i) } else { limb(value, i) };
+        top = segment.alloc(format!("{name} {i}"), from_i64(limb))?;
+        segment.lookup(&top);
+        total = total.add(&top.scale(weight));
+        weight *= power_of_two::<F>(LIMB_BITS);
+    }
+    Ok((total, top))
+}
+
+/// Limb `i` of a value, as if the value were non-negative.
+fn limb(value: i64, i: usize) -> i64 {
+    rest(value, i) & ((1 << LIMB_BITS) - 1)
+}
+
+/// `floor(value / 2^(8 i))`.
+fn rest(value: i64, i: usize) -> i64 {
+    let bits = u32::try_from(i)
+        .unwrap_or(u32::MAX)
+        .saturating_mul(LIMB_BITS);
+    value >> bits.min(i64::BITS - 1)
+}

@@ -1,0 +1,260 @@
+//! Requantisation: rounding division by a power of two, then a clamp.
+//!
+//! * Formula: `q = clamp(v, low, high)` with `v = floor((y + h) / 2^s)`, where `h = 2^(s - 1)`, or
+//!   0 when `s = 0`. ReLU is the clamp with `low = 0`.
+//! * Bounds: `|y| < 2^accumulator_bits`, `accumulator_bits <= 62`, `s <= 62`.
+//! * Witness, all in the first segment: `q` with `low <= q <= high`, the remainder `r` with
+//!   `0 <= r < 2^s`, and what the clamp cuts off, `over >= 0` and `under >= 0`. The accumulator is
+//!   no variable but the linear form `y = (q + over - under) 2^s + r - h`.
+//! * Enforced: the ranges above by lookups; `over (q - high) = 0`; `under (q - low) = 0`.
+//! * Assumed: whoever uses the accumulator ties it to the layer's inputs, and the lookups are
+//!   constrained.
+//!
+//! Every term is far below the modulus (`s` plus the width of `v` is below 130 bits), so the field
+//! element `y` determines the integers `v = q + over - under` and `r` (Euclidean division of
+//! `y + h`). If `low < high`, at most one of `over` and `under` is non-zero, because `q` is not both
+//! `high` and `low`, and three cases remain: neither, so `q = v` lies in the range; only `over`, so
+//! `q = high < v`; only `under`, so `q = low > v`. Each is the clamp, and they exclude one another,
+//! so all four numbers are unique. If `low = high`, the range alone fixes `q`, which has no variable,
+//! and `v - q = over - under` is unique; how it is split is not, but nothing reads the parts.
+//!
+//! * Cost of one value: the lookups of the ranges, at one constraint each, and a constraint for
+//!   each of `over` and `under` that the accumulator bound does not rule out.
+
+use crate::error::{LayerError, Place};
+use crate::{range, tensor};
+use bellpepper_core::{ConstraintSystem, SynthesisError};
+use foldnet_gadgets::CircuitField;
+use foldnet_gadgets::field::{from_i64, power_of_two};
+use foldnet_gadgets::segment::{FirstSegment, FirstWire};
+use foldnet_gadgets::wire::{Wire, WireSystem};
+
+/// The largest shift and the largest bound of an accumulator.
+const LARGEST_EXPONENT: i64 = 62;
+
+/// The constants of a requantisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requantise {
+    /// `s`: the division is by `2^s`.
+    pub shift: u32,
+    /// Smallest output.
+    pub low: i64,
+    /// Largest output.
+    pub high: i64,
+    /// `|y| < 2^accumulator_bits`.
+    pub accumulator_bits: u32,
+}
+
+/// The parts of one accumulator: `y = (quotient + over - under) 2^s + remainder - h`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requantised {
+    /// The output `q`.
+    pub quotient: i64,
+    /// What the division leaves.
+    pub remainder: i64,
+    /// How far the rounded value lies above the clamp.
+    pub over: i64,
+    /// How far the rounded value lies below the clamp.
+    pub under: i64,
+}
+
+/// The wires of one requantised accumulator.
+#[derive(Clone, Debug)]
+pub struct RequantiseWires<F: CircuitField> {
+    /// The output `q`.
+    pub quotient: FirstWire<F>,
+    /// The accumulator `y`, a linear form.
+    pub accumulator: FirstWire<F>,
+    over: Option<FirstWire<F>>,
+    under: Option<FirstWire<F>>,
+}
+
+impl Requantise {
+    /// Checks the constants against the width of activations.
+    ///
+    /// # Errors
+    /// [`LayerError::Parameter`] for a shift or an accumulator bound above 62 bits, a clamp that
+    /// leaves the width's range, and `low > high`.
+    pub fn validate(&self, place: Place, bits: u32) -> Result<(), LayerError> {
+        let (smallest, largest) = tensor::range(bits);
+        let check = |what, got, low, high, advice| {
+            if (low..=high).contains(&got) {
+                return Ok(());
+            }
+            Err(LayerError::Parameter {
+                place,
+                what,
+                low,
+                high,
+                got,
+                advice,
+            })
+        };
+        check(
+            "shift",
+            i64::from(self.shift),
+            0,
+            LARGEST_EXPONENT,
+            "scale the weights down",
+        )?;
+        check(
+            "accumulator bits",
+            i64::from(self.accumulator_bits),
+            1,
+            LARGEST_EXPONENT,
+            "use smaller weights or fewer inputs",
+        )?;
+        let advice = "choose a clamp inside the range of the activations";
+        check("low", self.low, smallest, largest, advice)?;
+        check("high", self.high, self.low, largest, advice)
+    }
+
+    /// `h`: what is added before the division, so that it rounds to nearest, ties up.
+    fn half(&self) -> i64 {
+        if self.shift == 0 {
+            0
+        } else {
+            1 << (self.shift - 1).min(61)
+        }
+    }
+
+    /// `floor((y + h) / 2^s)`.
+    fn rounded(&self, accumulator: i128) -> i128 {
+        (accumulator + i128::from(self.half())) >> self.shift.min(126)
+    }
+
+    /// The reference: the parts of accumulator `y`, or `None` when `|y|` reaches
+    /// `2^accumulator_bits`.
+    pub fn evaluate(&self, accumulator: i128) -> Option<Requantised> {
+        let bound = 1u128.checked_shl(self.accumulator_bits)?;
+        if accumulator.unsigned_abs() >= bound {
+            return None;
+        }
+        let value = self.rounded(accumulator);
+        let quotient = value.max(i128::from(self.low)).min(i128::from(self.high));
+        let excess = value - quotient;
+        let remainder = accumulator + i128::from(self.half()) - (value << self.shift.min(62));
+        Some(Requantised {
+            quotient: i64::try_from(quotient).ok()?,
+            remainder: i64::try_from(remainder).ok()?,
+            over: i64::try_from(excess.max(0)).ok()?,
+            under: i64::try_from(-excess.min(0)).ok()?,
+        })
+    }
+
+    /// The accumulator that parts belong to.
+    pub fn accumulator(&self, parts: &Requantised) -> i128 {
+        let value = i128::from(parts.quotient) + i128::from(parts.over) - i128::from(parts.under);
+        value * (1i128 << self.shift.min(62)) + i128::from(parts.remainder)
+            - i128::from(self.half())
+    }
+
+    /// Limbs of `over` and of `under`: none where the accumulator bound rules the clamp out.
+    fn excess_limbs(&self) -> (usize, usize) {
+        let largest = (1i128 << self.accumulator_bits.min(62)) - 1;
+        let over = self.rounded(largest) - i128::from(self.high);
+        let under = i128::from(self.low) - self.rounded(-largest);
+        let limbs = |excess: i128| range::limbs(u64::try_from(excess.max(0)).unwrap_or(u64::MAX));
+        (limbs(over), limbs(under))
+    }
+
+    /// `high - low`.
+    fn width(&self) -> u64 {
+        self.high.abs_diff(self.low)
+    }
+
+    /// The largest remainder.
+    fn largest_remainder(&self) -> u64 {
+        (1 << self.shift.min(63)) - 1
+    }
+
+    /// Lookups of one value.
+    pub fn lookups(&self) -> usize {
+        let (over, under) = self.excess_limbs();
+        range::lookups(self.width()) + range::lookups(self.largest_remainder()) + over + under
+    }
+
+    /// Constraints of one value, without its lookups.
+    pub fn constraints(&self) -> usize {
+        let (over, under) = self.excess_limbs();
+        usize::from(over > 0) + usize::from(under > 0)
+    }
+
+    /// Phase one: allocates the parts of one value with their range checks.
+    ///
+    /// # Errors
+    /// Only those of the underlying system.
+    pub fn commit<F: CircuitField, CS: ConstraintSystem<F>>(
+        &self,
+        segment: &mut FirstSegment<'_, F, CS>,
+        parts: &Requantised,
+    ) -> Result<RequantiseWires<F>, SynthesisError> {
+        let above_low = parts.quotient.wrapping_sub(self.low);
+        let quotient = range::alloc_at_most(segment, "quotient", above_low, self.width())?
+            .add_constant(from_i64(self.low));
+        let remainder = range::alloc_at_most(
+            segment,
+            "remainder",
+            parts.remainder,
+            self.largest_remainder(),
+        )?;
+        let (over_limbs, under_limbs) = self.excess_limbs();
+        let over = excess(segment, "over", parts.over, over_limbs)?;
+        let under = excess(segment, "under", parts.under, under_limbs)?;
+        let mut value = quotient.clone();
+        if let Some(over) = &over {
+            value = value.add(over);
+        }
+        if let Some(under) = &under {
+            value = value.sub(under);
+        }
+        let accumulator = value
+            .scale(power_of_two(self.shift))
+            .add(&remainder)
+            .add_constant(-from_i64::<F>(self.half()));
+        Ok(RequantiseWires {
+            quotient,
+            accumulator,
+            over,
+            under,
+        })
+    }
+
+    /// Phase two: the clamp cuts off only at its ends.
+    pub fn constrain<F: CircuitField, CS: ConstraintSystem<F>>(
+        &self,
+        cs: &mut CS,
+        wires: &RequantiseWires<F>,
+    ) {
+        let zero = Wire::zero();
+        let distance = |end: i64| wires.quotient.wire().add_constant(-from_i64::<F>(end));
+        if let Some(over) = &wires.over {
+            cs.enforce_product(
+                || "over only at high",
+                over.wire(),
+                &distance(self.high),
+                &zero,
+            );
+        }
+        if let Some(under) = &wires.under {
+            cs.enforce_product(
+                || "under only at low",
+                under.wire(),
+                &distance(self.low),
+                &zero,
+            );
+        }
+    }
+}
+
+fn excess<F: CircuitField, CS: ConstraintSystem<F>>(
+    segment: &mut FirstSegment<'_, F, CS>,
+    name: &str,
+    value: i64,
+    limbs: usize,
+) -> Result<Option<FirstWire<F>>, SynthesisError> {
+    if limbs == 0 {
+        return Ok(None);
+    }
+    range::alloc_limbs(segment, name, value, limbs).map(Some)
+}

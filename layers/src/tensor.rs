@@ -1,0 +1,112 @@
+//! Activations: signed integers of a fixed width, their packing and their digest.
+//!
+//! * Formula: `u_i = x_i + 2^(bits - 1)`, `e_k = sum_i 2^(bits i) u_(k per + i)` with
+//!   `per = floor(248 / bits)`, `digest = Poseidon(tag, length + 2^32 bits, e_0, e_1, ...)`.
+//! * Enforced: the digest is that of the wires given.
+//! * Assumed: `0 <= u_i < 2^bits` for every wire, range-checked by whoever opens the digest
+//!   (SECURITY, case 33); without that, packing is not injective.
+//! * Cost: one hash of `1 + ceil(length / per)` elements, about one constraint an activation at
+//!   8 bits.
+
+use bellpepper_core::{ConstraintSystem, SynthesisError};
+use foldnet_gadgets::CircuitField;
+use foldnet_gadgets::field::{from_i64, power_of_two};
+use foldnet_gadgets::hash::{HashConstants, Tag, hash, hash_circuit};
+use foldnet_gadgets::segment::FirstSegment;
+use foldnet_gadgets::segment::FirstWire;
+use foldnet_gadgets::wire::Wire;
+
+/// The domain tag of activation digests.
+const TAG: Tag = Tag::new("foldnet activations");
+
+/// Bits of packed activations in one field element: below the modulus of every field used.
+const ELEMENT_BITS: u32 = 248;
+
+/// Smallest and largest width of an activation.
+pub const WIDTHS: std::ops::RangeInclusive<u32> = 2..=16;
+
+/// The smallest and the largest activation of a width: `-2^(bits - 1)` and `2^(bits - 1) - 1`.
+pub fn range(bits: u32) -> (i64, i64) {
+    let offset = offset(bits);
+    (-offset, offset - 1)
+}
+
+/// `2^(bits - 1)`, for the widths that a chain accepts; the result saturates above.
+fn offset(bits: u32) -> i64 {
+    1i64 << bits.saturating_sub(1).min(62)
+}
+
+/// Activations in one field element.
+pub fn per_element(bits: u32) -> usize {
+    (ELEMENT_BITS / bits.max(1)).max(1) as usize
+}
+
+/// Number of elements that [`digest`] hashes, with the tag.
+pub fn digest_elements(length: usize, bits: u32) -> usize {
+    2 + length.div_ceil(per_element(bits))
+}
+
+/// Length and width in one element.
+fn header<F: CircuitField>(length: usize, bits: u32) -> F {
+    F::from(length as u64) + power_of_two::<F>(32) * F::from(u64::from(bits))
+}
+
+/// The digest of activations of `bits` bits; injective up to collisions when every activation lies
+/// in [`range`].
+pub fn digest<F: CircuitField>(constants: &HashConstants<F>, activations: &[i64], bits: u32) -> F {
+    let radix = power_of_two::<F>(bits);
+    let shift = from_i64::<F>(offset(bits));
+    let mut elements = vec![header(activations.len(), bits)];
+    elements.extend(activations.chunks(per_element(bits)).map(|chunk| {
+        chunk
+            .iter()
+            .rev()
+            .fold(F::ZERO, |sum, x| sum * radix + from_i64::<F>(*x) + shift)
+    }));
+    hash(constants, TAG, &elements)
+}
+
+/// The circuit twin of [`digest`], of wires that carry the signed activations.
+///
+/// # Errors
+/// Only those of the underlying system.
+pub fn digest_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    constants: &HashConstants<F>,
+    activations: &[FirstWire<F>],
+    bits: u32,
+) -> Result<Wire<F>, SynthesisError> {
+    let radix = power_of_two::<F>(bits);
+    let shift = from_i64::<F>(offset(bits));
+    let mut elements = vec![Wire::constant(header(activations.len(), bits))];
+    for chunk in activations.chunks(per_element(bits)) {
+        let mut sum = Wire::zero();
+        let mut weight = F::ONE;
+        for x in chunk {
+            sum.add_scaled(weight, &x.wire().add_constant(shift));
+            weight *= radix;
+        }
+        elements.push(sum);
+    }
+    hash_circuit(cs, constants, TAG, &elements)
+}
+
+/// Allocates an activation in [`range`]: `x + 2^(bits - 1)` is range-checked exactly.
+///
+/// # Errors
+/// Only those of the underlying system.
+pub fn alloc_activation<F: CircuitField, CS: ConstraintSystem<F>>(
+    segment: &mut FirstSegment<'_, F, CS>,
+    name: &str,
+    value: i64,
+    bits: u32,
+) -> Result<FirstWire<F>, SynthesisError> {
+    let unsigned = value.wrapping_add(offset(bits));
+    let unsigned = crate::range::alloc_at_most(segment, name, unsigned, unsigned_maximum(bits))?;
+    Ok(unsigned.add_constant(-from_i64::<F>(offset(bits))))
+}
+
+/// `2^bits - 1`.
+pub(crate) fn unsigned_maximum(bits: u32) -> u64 {
+    (1u64 << bits.min(63)) - 1
+}
