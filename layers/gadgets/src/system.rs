@@ -68,7 +68,12 @@ impl<F: CircuitField> ShapeSystem<F> {
             Index::Input(j) => variables + j,
         };
         let place = |entries: Vec<(usize, Index, F)>| {
-            entries.into_iter().map(|(row, index, value)| (row, column(index), value)).collect()
+            let mut placed: Vec<_> = entries
+                .into_iter()
+                .map(|(row, index, value)| (row, column(index), value))
+                .collect();
+            placed.sort_by_key(|(row, column, _)| (*row, *column));
+            placed
         };
         Matrices {
             rows: self.rows,

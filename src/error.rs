@@ -1,0 +1,52 @@
+//! The library's error.
+
+use crate::files::FileError;
+use crate::fold::error::FoldError;
+use crate::key::KeyError;
+use crate::model::error::ModelError;
+use foldnet_layers::error::LayerError;
+use thiserror::Error;
+
+/// Whatever can go wrong between an ONNX file and a verdict.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A model, a sample or an input cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A layer cannot be evaluated or proven.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// Folding failed, or a proof is false.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// A commitment key cannot be made or loaded.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A vector has the wrong length.
+    #[error("{what}: expected {expected} values, got {got}; use the shape that the model declares")]
+    Length {
+        /// Which vector.
+        what: &'static str,
+        /// The length that the program has.
+        expected: usize,
+        /// The length found.
+        got: usize,
+    },
+    /// A compiled program contradicts itself.
+    #[error("the compiled program is inconsistent: {0}; compile the model again")]
+    Program(&'static str),
+}
+
+impl Error {
+    /// Whether the error is a verdict: the proof was understood and is false.
+    pub fn is_rejection(&self) -> bool {
+        matches!(
+            self,
+            Error::Fold(FoldError::Unsatisfied { .. } | FoldError::Statement { .. })
+        )
+    }
+}

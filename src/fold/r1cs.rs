@@ -1,0 +1,464 @@
+//! Relaxed R1CS with witness segments: instances, witnesses, folding (Nova, eprint 2021/370,
+//! section 4.1), and the complete check of a folded instance.
+//!
+//! A relaxed instance is `(cm_1, ..., cm_s, cmE, u, X)`; its witness satisfies
+//! `A z ∘ B z = u C z + E` with `z = (W_1, ..., W_s, u, X)`. Segments are committed, hashed and
+//! opened separately and never merged into one point. Primary instances have two segments, those
+//! of the CycleFold circuit one.
+
+use crate::fold::error::FoldError;
+use crate::key::CommitmentKey;
+use ff::Field;
+use foldnet_gadgets::CircuitField;
+use foldnet_gadgets::cycle::{Affine, Point};
+use foldnet_gadgets::field::{from_bytes, to_bytes};
+use foldnet_gadgets::system::Matrices;
+use halo2curves::CurveAffine;
+use nova_snark::provider::traits::{DlogGroup, DlogGroupExt};
+use nova_snark::r1cs::{R1CSShape, SparseMatrix};
+use nova_snark::traits::Engine;
+use rand_core::{CryptoRng, RngCore};
+use rayon::prelude::*;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The engines of both curves of a cycle: what this module needs of them.
+pub trait FoldEngine: Engine<Scalar: CircuitField, Base: CircuitField, GE: DlogGroupExt> {}
+
+impl<E> FoldEngine for E where E: Engine<Scalar: CircuitField, Base: CircuitField, GE: DlogGroupExt>
+{}
+
+/// A commitment: a point that is not the identity.
+///
+/// Its encoding is the two canonical affine coordinates, 32 bytes little-endian each; decoding
+/// refuses points off the curve, coordinates that are not canonical, and the identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commitment<E: FoldEngine>(Point<E>);
+
+impl<E: FoldEngine> Commitment<E> {
+    /// The commitment that is this group element.
+    pub fn new(point: Point<E>) -> Self {
+        Commitment(point)
+    }
+
+    /// The group element.
+    pub fn point(&self) -> Point<E> {
+        self.0
+    }
+
+    /// The affine coordinates; those of the identity, which no honest commitment is, are zeros.
+    pub fn coordinates(&self) -> [E::Base; 2] {
+        let (x, y, _) = self.0.to_coordinates();
+        [x, y]
+    }
+
+    /// `self + r * other`.
+    #[must_use]
+    pub fn fold(&self, r: E::Scalar, other: &Self) -> Self {
+        Commitment(self.0 + other.0 * r)
+    }
+}
+
+impl<E: FoldEngine> Serialize for Commitment<E> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.coordinates().map(|c| to_bytes(&c)).serialize(serializer)
+    }
+}
+
+impl<'de, E: FoldEngine> Deserialize<'de> for Commitment<E> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = <[[u8; 32]; 2]>::deserialize(deserializer)?;
+        decode_point::<E>(&bytes)
+            .map(Commitment)
+            .ok_or_else(|| serde::de::Error::custom("a commitment is not a point of the curve"))
+    }
+}
+
+/// The point with these canonical coordinates, if there is one.
+fn decode_point<E: FoldEngine>(bytes: &[[u8; 32]; 2]) -> Option<Point<E>> {
+    type Base<E> = <Affine<E> as CurveAffine>::Base;
+    let coordinate = |bytes: &[u8; 32]| -> Option<Base<E>> {
+        let mut repr = <Base<E> as ff::PrimeField>::Repr::default();
+        let target: &mut [u8] = repr.as_mut();
+        if target.len() != bytes.len() {
+            return None;
+        }
+        target.copy_from_slice(bytes);
+        Option::from(<Base<E> as ff::PrimeField>::from_repr(repr))
+    };
+    let affine = Affine::<E>::from_xy(coordinate(&bytes[0])?, coordinate(&bytes[1])?);
+    let point = E::GE::group(&Option::from(affine)?);
+    (!point.to_coordinates().2).then_some(point)
+}
+
+/// A relaxed instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Instance<E: FoldEngine> {
+    /// One commitment a witness segment.
+    pub segments: Vec<Commitment<E>>,
+    /// Commitment to the error vector.
+    pub error: Commitment<E>,
+    /// The relaxation scalar.
+    pub u: E::Scalar,
+    /// Public input and output.
+    pub x: Vec<E::Scalar>,
+}
+
+/// A fresh instance: relaxed with `E = 0` and `u = 1`, which are therefore not stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Fresh<E: FoldEngine> {
+    /// One commitment a witness segment.
+    pub segments: Vec<Commitment<E>>,
+    /// Public input and output.
+    pub x: Vec<E::Scalar>,
+}
+
+/// The witness of a fresh instance.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct FreshWitness<E: FoldEngine> {
+    /// The segments in order.
+    pub segments: Vec<Vec<E::Scalar>>,
+    /// One blind a segment.
+    pub blinds: Vec<E::Scalar>,
+}
+
+/// The witness of a relaxed instance.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Witness<E: FoldEngine> {
+    /// The segments in order.
+    pub segments: Vec<Vec<E::Scalar>>,
+    /// One blind a segment.
+    pub blinds: Vec<E::Scalar>,
+    /// The error vector, one entry a row.
+    pub error: Vec<E::Scalar>,
+    /// The blind of the error commitment.
+    pub error_blind: E::Scalar,
+}
+
+/// Witnesses are secrets: their debug form shows lengths only.
+macro_rules! opaque_debug {
+    ($name:ident) => {
+        impl<E: FoldEngine> std::fmt::Debug for $name<E> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let lengths: Vec<usize> = self.segments.iter().map(Vec::len).collect();
+                write!(f, "{}(segments of {lengths:?} values)", stringify!($name))
+            }
+        }
+    };
+}
+opaque_debug!(FreshWitness);
+opaque_debug!(Witness);
+
+/// The cross term of one fold: what turns `(U, u)` into the next running instance.
+#[derive(Clone, Debug)]
+pub struct CrossTerm<E: FoldEngine> {
+    /// Commitment to the vector.
+    pub commitment: Commitment<E>,
+    vector: Vec<E::Scalar>,
+    blind: E::Scalar,
+}
+
+/// The shape of an R1CS whose variables are divided into segments.
+#[derive(Clone, Debug)]
+pub struct Shape<E: FoldEngine> {
+    r1cs: R1CSShape<E>,
+    segments: Vec<usize>,
+}
+
+impl<E: FoldEngine> Shape<E> {
+    /// The shape of `matrices` with the given segment lengths.
+    ///
+    /// # Errors
+    /// [`FoldError::Shape`] when the lengths do not add up to the number of variables, or an entry
+    /// lies outside the matrices.
+    pub fn new(
+        matrices: Matrices<E::Scalar>,
+        segments: Vec<usize>,
+    ) -> Result<Self, FoldError> {
+        let total: usize = segments.iter().sum();
+        if total != matrices.variables {
+            let (expected, got) = (matrices.variables, total);
+            return Err(FoldError::Length { what: "segments of a shape", expected, got });
+        }
+        let columns = matrices.variables + 1 + matrices.inputs;
+        let sparse = |entries: &[_]| SparseMatrix::new(entries, matrices.rows, columns);
+        let r1cs = R1CSShape::new(
+            matrices.rows,
+            matrices.variables,
+            matrices.inputs,
+            sparse(&matrices.a),
+            sparse(&matrices.b),
+            sparse(&matrices.c),
+        )
+        .map_err(|e| FoldError::Shape(e.to_string()))?;
+        Ok(Shape { r1cs, segments })
+    }
+
+    /// Number of constraints.
+    pub fn rows(&self) -> usize {
+        self.r1cs.num_cons()
+    }
+
+    /// Lengths of the witness segments.
+    pub fn segments(&self) -> &[usize] {
+        &self.segments
+    }
+
+    /// Number of non-zero entries of the three matrices.
+    pub fn entries(&self) -> usize {
+        self.r1cs.A().len() + self.r1cs.B().len() + self.r1cs.C().len()
+    }
+
+    /// Length of the longest vector that is committed.
+    pub fn key_size(&self) -> usize {
+        self.segments.iter().copied().chain([self.rows()]).max().unwrap_or(0)
+    }
+
+    /// A digest of the matrices and of the segment lengths, as bytes to hash.
+    pub fn absorb_into(&self, hasher: &mut impl sha2::Digest) {
+        let dimensions = [self.rows(), self.r1cs.num_io(), self.segments.len()];
+        for number in dimensions.iter().chain(&self.segments) {
+            hasher.update((*number as u64).to_le_bytes());
+        }
+        for matrix in [self.r1cs.A(), self.r1cs.B(), self.r1cs.C()] {
+            hasher.update((matrix.len() as u64).to_le_bytes());
+            for (row, column, value) in matrix.iter() {
+                hasher.update((row as u64).to_le_bytes());
+                hasher.update((column as u64).to_le_bytes());
+                hasher.update(to_bytes(&value));
+            }
+        }
+    }
+
+    /// `z = (W, u, X)`.
+    fn assemble(&self, segments: &[Vec<E::Scalar>], u: E::Scalar, x: &[E::Scalar]) -> Vec<E::Scalar> {
+        let mut z = Vec::with_capacity(self.r1cs.num_vars() + 1 + x.len());
+        for segment in segments {
+            z.extend_from_slice(segment);
+        }
+        z.push(u);
+        z.extend_from_slice(x);
+        z
+    }
+
+    /// `A z`, `B z`, `C z`, after checking the length of `z`.
+    #[allow(clippy::type_complexity)]
+    fn multiply(
+        &self,
+        z: &[E::Scalar],
+    ) -> Result<(Vec<E::Scalar>, Vec<E::Scalar>, Vec<E::Scalar>), FoldError> {
+        let expected = self.r1cs.num_vars() + 1 + self.r1cs.num_io();
+        check_length("assignment", expected, z.len())?;
+        self.r1cs.multiply_vec(z).map_err(|e| FoldError::Shape(e.to_string()))
+    }
+
+    fn check_segments(&self, segments: &[Vec<E::Scalar>]) -> Result<(), FoldError> {
+        check_length("witness segments", self.segments.len(), segments.len())?;
+        for (expected, segment) in self.segments.iter().zip(segments) {
+            check_length("a witness segment", *expected, segment.len())?;
+        }
+        Ok(())
+    }
+
+    /// Commits to the segments of a fresh witness with uniform blinds.
+    ///
+    /// # Errors
+    /// Those of the commitment key.
+    pub fn commit_segment(
+        key: &CommitmentKey<E>,
+        segment: &[E::Scalar],
+        blind: E::Scalar,
+    ) -> Result<Commitment<E>, FoldError> {
+        Ok(Commitment(key.commit(segment, blind)?))
+    }
+
+    /// The cross term `T = A(z1+z2) ∘ B(z1+z2) - (u1+1) C(z1+z2) - E1` of a running and a fresh
+    /// instance: the usual `Az1∘Bz2 + Az2∘Bz1 - u1 Cz2 - Cz1`, because both satisfy the shape.
+    ///
+    /// # Errors
+    /// [`FoldError::Length`] when a vector does not have the shape's length.
+    pub fn cross_term<R: RngCore + CryptoRng>(
+        &self,
+        key: &CommitmentKey<E>,
+        running: (&Instance<E>, &Witness<E>),
+        fresh: (&Fresh<E>, &FreshWitness<E>),
+        rng: &mut R,
+    ) -> Result<CrossTerm<E>, FoldError> {
+        self.check_segments(&running.1.segments)?;
+        self.check_segments(&fresh.1.segments)?;
+        check_length("error vector", self.rows(), running.1.error.len())?;
+        check_length("public input", running.0.x.len(), fresh.0.x.len())?;
+        let mut z = self.assemble(&running.1.segments, running.0.u, &running.0.x);
+        let other = self.assemble(&fresh.1.segments, E::Scalar::ONE, &fresh.0.x);
+        z.par_iter_mut().zip(&other).for_each(|(z, other)| *z += other);
+        let u = running.0.u + E::Scalar::ONE;
+        let (mut vector, b, c) = self.multiply(&z)?;
+        vector
+            .par_iter_mut()
+            .zip(b.par_iter().zip(&c).zip(&running.1.error))
+            .for_each(|(a, ((b, c), error))| *a = *a * b - u * c - error);
+        let blind = E::Scalar::random(rng);
+        let commitment = Commitment(key.commit(&vector, blind)?);
+        Ok(CrossTerm { commitment, vector, blind })
+    }
+
+    /// Whether `witness` satisfies the relaxed instance: every row, full-length error, and every
+    /// commitment.
+    ///
+    /// # Errors
+    /// [`FoldError::Length`] or [`FoldError::Unsatisfied`], naming `what` is checked.
+    pub fn check_relaxed(
+        &self,
+        key: &CommitmentKey<E>,
+        instance: &Instance<E>,
+        witness: &Witness<E>,
+        what: &'static str,
+    ) -> Result<(), FoldError> {
+        self.check_segments(&witness.segments)?;
+        check_length("error vector", self.rows(), witness.error.len())?;
+        check_length("public input", self.r1cs.num_io(), instance.x.len())?;
+        let z = self.assemble(&witness.segments, instance.u, &instance.x);
+        let (a, b, c) = self.multiply(&z)?;
+        let rows = a.par_iter().zip(&b).zip(&c).zip(&witness.error);
+        if let Some(row) = rows.position_first(|(((a, b), c), e)| *a * b != instance.u * c + e) {
+            return Err(FoldError::Unsatisfied { what, detail: format!("constraint {row}") });
+        }
+        check_commitments(key, &instance.segments, &witness.segments, &witness.blinds, what)?;
+        let error = Commitment(key.commit(&witness.error, witness.error_blind)?);
+        if error != instance.error {
+            return Err(FoldError::Unsatisfied { what, detail: "commitment to the error".into() });
+        }
+        Ok(())
+    }
+
+    /// Whether `witness` satisfies the fresh instance strictly.
+    ///
+    /// # Errors
+    /// [`FoldError::Length`] or [`FoldError::Unsatisfied`], naming `what` is checked.
+    pub fn check_fresh(
+        &self,
+        key: &CommitmentKey<E>,
+        fresh: &Fresh<E>,
+        witness: &FreshWitness<E>,
+        what: &'static str,
+    ) -> Result<(), FoldError> {
+        self.check_segments(&witness.segments)?;
+        check_length("public input", self.r1cs.num_io(), fresh.x.len())?;
+        let z = self.assemble(&witness.segments, E::Scalar::ONE, &fresh.x);
+        let (a, b, c) = self.multiply(&z)?;
+        if let Some(row) = (0..self.rows()).find(|i| a[*i] * b[*i] != c[*i]) {
+            return Err(FoldError::Unsatisfied { what, detail: format!("constraint {row}") });
+        }
+        check_commitments(key, &fresh.segments, &witness.segments, &witness.blinds, what)
+    }
+
+    /// A satisfying relaxed instance to start from.
+    ///
+    /// With `mask` it is uniform: segments, `u`, `X` and all blinds, with `E` computed, so that the
+    /// folded witness is uniform too. Without, everything is zero but the blinds, which keeps every
+    /// commitment away from the identity.
+    ///
+    /// # Errors
+    /// Those of the commitment key.
+    pub fn start<R: RngCore + CryptoRng>(
+        &self,
+        key: &CommitmentKey<E>,
+        mask: bool,
+        rng: &mut R,
+    ) -> Result<(Instance<E>, Witness<E>), FoldError> {
+        let mut scalar = |uniform: bool| {
+            if uniform { E::Scalar::random(&mut *rng) } else { E::Scalar::ZERO }
+        };
+        let segments: Vec<Vec<E::Scalar>> =
+            self.segments.iter().map(|n| (0..*n).map(|_| scalar(mask)).collect()).collect();
+        let u = scalar(mask);
+        let x: Vec<E::Scalar> = (0..self.r1cs.num_io()).map(|_| scalar(mask)).collect();
+        let blinds: Vec<E::Scalar> = segments.iter().map(|_| scalar(true)).collect();
+        let error_blind = scalar(true);
+        let (mut error, b, c) = self.multiply(&self.assemble(&segments, u, &x))?;
+        error.par_iter_mut().zip(b.par_iter().zip(&c)).for_each(|(a, (b, c))| *a = *a * b - u * c);
+        let commit = |v: &[E::Scalar], blind| Ok::<_, FoldError>(Commitment(key.commit(v, blind)?));
+        let instance = Instance {
+            segments: segments
+                .iter()
+                .zip(&blinds)
+                .map(|(segment, blind)| commit(segment, *blind))
+                .collect::<Result<_, _>>()?,
+            error: commit(&error, error_blind)?,
+            u,
+            x,
+        };
+        Ok((instance, Witness { segments, blinds, error, error_blind }))
+    }
+}
+
+fn check_length(what: &'static str, expected: usize, got: usize) -> Result<(), FoldError> {
+    if expected == got { Ok(()) } else { Err(FoldError::Length { what, expected, got }) }
+}
+
+fn check_commitments<E: FoldEngine>(
+    key: &CommitmentKey<E>,
+    commitments: &[Commitment<E>],
+    segments: &[Vec<E::Scalar>],
+    blinds: &[E::Scalar],
+    what: &'static str,
+) -> Result<(), FoldError> {
+    check_length("segment commitments", segments.len(), commitments.len())?;
+    check_length("segment blinds", segments.len(), blinds.len())?;
+    for (i, ((segment, blind), commitment)) in
+        segments.iter().zip(blinds).zip(commitments).enumerate()
+    {
+        if Commitment(key.commit(segment, *blind)?) != *commitment {
+            let detail = format!("commitment to segment {}", i + 1);
+            return Err(FoldError::Unsatisfied { what, detail });
+        }
+    }
+    Ok(())
+}
+
+impl<E: FoldEngine> Instance<E> {
+    /// The fold `U + r u` with cross-term commitment `cross`; lengths are those of the shorter.
+    #[must_use]
+    pub fn fold(&self, r: E::Scalar, fresh: &Fresh<E>, cross: &Commitment<E>) -> Self {
+        Instance {
+            segments: self
+                .segments
+                .iter()
+                .zip(&fresh.segments)
+                .map(|(running, fresh)| running.fold(r, fresh))
+                .collect(),
+            error: self.error.fold(r, cross),
+            u: self.u + r,
+            x: self.x.iter().zip(&fresh.x).map(|(running, fresh)| *running + r * fresh).collect(),
+        }
+    }
+}
+
+impl<E: FoldEngine> Witness<E> {
+    /// Folds a fresh witness in place; the lengths were checked with the cross term.
+    pub fn fold(&mut self, r: E::Scalar, fresh: &FreshWitness<E>, cross: &CrossTerm<E>) {
+        for (running, fresh) in self.segments.iter_mut().zip(&fresh.segments) {
+            running.par_iter_mut().zip(fresh).for_each(|(running, fresh)| {
+                if !bool::from(fresh.is_zero()) {
+                    *running += r * fresh;
+                }
+            });
+        }
+        for (running, fresh) in self.blinds.iter_mut().zip(&fresh.blinds) {
+            *running += r * fresh;
+        }
+        self.error.par_iter_mut().zip(&cross.vector).for_each(|(e, t)| *e += r * t);
+        self.error_blind += r * cross.blind;
+    }
+}
+
+/// A field element from canonical bytes.
+///
+/// # Errors
+/// [`FoldError::Encoding`] when the bytes are not below the modulus.
+pub fn decode_scalar<F: CircuitField>(bytes: &[u8; 32]) -> Result<F, FoldError> {
+    from_bytes(bytes).ok_or(FoldError::Encoding { what: "field element" })
+}

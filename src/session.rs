@@ -1,0 +1,257 @@
+//! Proving and verifying one program: parameters, committed weights, the run.
+
+use crate::error::Error;
+use crate::fold::error::FoldError;
+use crate::fold::params::{KeySource, Params};
+use crate::fold::prover::{Recursion, Start, Step, StepWeights};
+use crate::fold::r1cs::Commitment;
+use crate::fold::verifier::{self, Statement};
+use crate::program::{Program, Tensor};
+use crate::progress::{Progress, Stage};
+use foldnet_gadgets::cycle::Cycle;
+use foldnet_gadgets::hash::HashConstants;
+use foldnet_layers::chain::{Chain, ChainShape, ChainTrace};
+use foldnet_layers::tensor;
+use rand_core::{CryptoRng, RngCore};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+
+/// The blind of every public weight commitment: fixed, and not zero, so that a block of zeros does
+/// not commit to the identity.
+const PUBLIC_BLIND: u64 = 1;
+
+/// The architecture of a program: all that parameters are rebuilt from.
+///
+/// The parameter digest absorbs every field, so the model id binds also the lengths and scales of
+/// input and output, which tell what the integers of a statement mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Architecture {
+    /// The step kinds.
+    pub kinds: Vec<ChainShape>,
+    /// `ell`.
+    pub weight_variables: usize,
+    /// Width of the activations in bits.
+    pub bits: u32,
+    /// The input.
+    pub input: Tensor,
+    /// The output.
+    pub output: Tensor,
+}
+
+impl Architecture {
+    /// What the parameter digest absorbs beyond the circuits.
+    fn description(&self) -> Vec<u8> {
+        let mut bytes = self.bits.to_le_bytes().to_vec();
+        for tensor in [&self.input, &self.output] {
+            for number in [tensor.length as u64, tensor.capacity as u64, tensor.scale.to_bits()] {
+                bytes.extend(number.to_le_bytes());
+            }
+        }
+        bytes
+    }
+}
+
+impl From<&Program> for Architecture {
+    fn from(program: &Program) -> Self {
+        Architecture {
+            kinds: program.kinds.clone(),
+            weight_variables: program.weight_variables,
+            bits: program.bits,
+            input: program.input.clone(),
+            output: program.output.clone(),
+        }
+    }
+}
+
+/// Parameters of an architecture, for any weights.
+#[derive(Debug)]
+pub struct Session<C: Cycle> {
+    architecture: Architecture,
+    params: Params<C, Chain<C::F>>,
+    hash: HashConstants<C::F>,
+}
+
+/// One inference in integers, as a statement shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inference {
+    /// Input activations.
+    pub input: Vec<i64>,
+    /// Output activations.
+    pub output: Vec<i64>,
+}
+
+/// The weight commitments of a program and the model id that they make.
+#[derive(Clone, Debug)]
+pub struct Committed<C: Cycle> {
+    /// One commitment a step.
+    pub commitments: Vec<Commitment<C::Primary>>,
+    /// The model id.
+    pub model: C::F,
+}
+
+/// How long the parts of a run took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Evaluating the integer network.
+    pub witness: Duration,
+    /// Start instances.
+    pub start: Duration,
+    /// Folding all steps.
+    pub fold: Duration,
+}
+
+impl<C: Cycle> Session<C> {
+    /// Builds shapes and loads keys.
+    ///
+    /// # Errors
+    /// [`Error::Layer`] for a kind that is not valid; [`Error::Fold`] for a program that cannot be
+    /// folded; [`Error::Key`] from the key source.
+    pub fn new(architecture: &Architecture, keys: &mut dyn KeySource<C>) -> Result<Self, Error> {
+        let hash = HashConstants::default();
+        let kinds = architecture
+            .kinds
+            .iter()
+            .map(|shape| Chain::new(shape.clone(), hash.clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let description = architecture.description();
+        let params = Params::new(kinds, architecture.weight_variables, &description, keys)?;
+        Ok(Session { architecture: architecture.clone(), params, hash })
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &Params<C, Chain<C::F>> {
+        &self.params
+    }
+
+    /// Commits to the weights of every step.
+    ///
+    /// # Errors
+    /// Those of the key.
+    pub fn commit(
+        &self,
+        program: &Program,
+        progress: &mut dyn Progress,
+    ) -> Result<Committed<C>, Error> {
+        progress.start(Stage::CommitWeights, program.steps.len() as u64);
+        let mut commitments = Vec::with_capacity(program.steps.len());
+        let blind = C::F::from(PUBLIC_BLIND);
+        for (i, step) in program.steps.iter().enumerate() {
+            let point = self.params.key().commit_small(step.weights.entries(), blind)?;
+            commitments.push(Commitment::new(point));
+            progress.advance(i as u64 + 1);
+        }
+        progress.finish();
+        let steps: Vec<_> = program
+            .steps
+            .iter()
+            .zip(&commitments)
+            .map(|(step, commitment)| (step.kind, Some(*commitment)))
+            .collect();
+        let model = self.params.model_id(&steps)?;
+        Ok(Committed { commitments, model })
+    }
+
+    /// Folds one inference after the other into one run.
+    ///
+    /// # Errors
+    /// Those of the reference evaluation and of folding.
+    pub fn prove<R: RngCore + CryptoRng>(
+        &self,
+        program: &Program,
+        committed: &Committed<C>,
+        inputs: &[Vec<i64>],
+        progress: &mut dyn Progress,
+        rng: &mut R,
+    ) -> Result<(Recursion<C>, Vec<Inference>, Timing), Error> {
+        let mut timing = Timing::default();
+        let padded =
+            inputs.iter().map(|input| program.input.pad("input", input)).collect::<Result<Vec<_>, _>>()?;
+        let digests: Vec<C::F> = padded.iter().map(|input| self.digest(program, input)).collect();
+        let Some(first) = digests.first() else {
+            return Err(Error::Length { what: "inputs", expected: 1, got: 0 });
+        };
+        let clock = Instant::now();
+        let mut run =
+            Recursion::begin(&self.params, committed.model, *first, Start::Public, rng)?;
+        timing.start = clock.elapsed();
+        progress.start(Stage::Fold, (program.steps.len() * inputs.len()) as u64);
+        let mut inferences = Vec::with_capacity(inputs.len());
+        for (i, input) in inputs.iter().enumerate() {
+            let clock = Instant::now();
+            let traces = program.run(input)?;
+            timing.witness += clock.elapsed();
+            let next = digests.get(i + 1).unwrap_or(first);
+            let clock = Instant::now();
+            self.fold(program, committed, &traces, *next, &mut run, progress, rng)?;
+            timing.fold += clock.elapsed();
+            let mut output = traces.last().map(ChainTrace::output).unwrap_or_default();
+            output.truncate(program.output.length);
+            inferences.push(Inference { input: input.clone(), output });
+        }
+        progress.finish();
+        Ok((run, inferences, timing))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn fold<R: RngCore + CryptoRng>(
+        &self,
+        program: &Program,
+        committed: &Committed<C>,
+        traces: &[ChainTrace],
+        next_input: C::F,
+        run: &mut Recursion<C>,
+        progress: &mut dyn Progress,
+        rng: &mut R,
+    ) -> Result<(), Error> {
+        let steps = program.steps.iter().zip(&committed.commitments).zip(traces);
+        for ((step, commitment), trace) in steps {
+            let weights = StepWeights {
+                table: &step.weights,
+                commitment: *commitment,
+                blind: C::F::from(PUBLIC_BLIND),
+            };
+            let step = Step { kind: step.kind, trace, weights: Some(weights), next_input };
+            run.step(&self.params, &step, rng)?;
+            progress.advance(run.index);
+        }
+        Ok(())
+    }
+
+    /// Accepts iff `run` proves that the model maps every input to its output.
+    ///
+    /// # Errors
+    /// [`Error::is_rejection`] tells a false proof from data that cannot be judged.
+    pub fn verify(
+        &self,
+        run: &Recursion<C>,
+        model: C::F,
+        inferences: &[Inference],
+    ) -> Result<(), Error> {
+        let Architecture { bits, input, output, .. } = &self.architecture;
+        let digest = |what, tensor: &Tensor, values: &[i64]| {
+            let padded = tensor.pad(what, values)?;
+            let (low, high) = tensor::range(*bits);
+            if padded.iter().any(|value| *value < low || *value > high) {
+                return Err(foreign(what));
+            }
+            Ok(tensor::digest(&self.hash, &padded, *bits))
+        };
+        let inferences = inferences
+            .iter()
+            .map(|i| {
+                Ok((digest("an input", input, &i.input)?, digest("an output", output, &i.output)?))
+            })
+            .collect::<Result<_, Error>>()?;
+        verifier::verify(&self.params, run, &Statement { model, inferences })?;
+        Ok(())
+    }
+
+    fn digest(&self, program: &Program, activations: &[i64]) -> C::F {
+        tensor::digest(&self.hash, activations, program.bits)
+    }
+}
+
+/// The rejection of a statement that no proof can be for.
+fn foreign(what: &'static str) -> Error {
+    Error::Fold(FoldError::Statement { what })
+}

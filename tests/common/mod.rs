@@ -1,0 +1,207 @@
+//! A toy step for tests of the engine, and keys for it.
+#![allow(dead_code)]
+
+use bellpepper_core::{ConstraintSystem, SynthesisError};
+use foldnet::fold::params::{KeySource, Params};
+use foldnet::fold::prover::{Recursion, Start, Step, StepWeights};
+use foldnet::fold::r1cs::Commitment;
+use foldnet::fold::verifier::Statement;
+use foldnet::key::{CommitmentKey, KeyError};
+use foldnet_gadgets::CircuitField;
+use foldnet_gadgets::cycle::Cycle;
+use foldnet_gadgets::field::from_i64;
+use foldnet_gadgets::hash::{HashConstants, Tag, hash, hash_circuit};
+use foldnet_gadgets::segment::{FirstSegment, FirstWire};
+use foldnet_gadgets::step::{Claim, StepCircuit, StepOutput, WeightTable};
+use foldnet_gadgets::transcript::TranscriptCircuit;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+/// Variables of every toy weight polynomial.
+pub const VARIABLES: usize = 3;
+
+const TENSOR: Tag = Tag::new("toy tensor");
+
+/// `y = x + 1`, or `y = x + w_0` with the weight polynomial's first entry.
+pub struct Toy<F: CircuitField> {
+    pub weights: bool,
+    pub ends: bool,
+    constants: HashConstants<F>,
+}
+
+impl<F: CircuitField> Toy<F> {
+    pub fn new(weights: bool, ends: bool) -> Self {
+        Toy { weights, ends, constants: HashConstants::default() }
+    }
+}
+
+/// Input and output of one toy step.
+pub type ToyTrace = (i64, i64);
+
+pub struct ToyCommitted<F: CircuitField> {
+    x: FirstWire<F>,
+    y: FirstWire<F>,
+}
+
+impl<F: CircuitField> StepCircuit<F> for Toy<F> {
+    type Trace = ToyTrace;
+    type Committed = ToyCommitted<F>;
+
+    fn name(&self) -> String {
+        "toy".into()
+    }
+
+    fn weight_variables(&self) -> Option<usize> {
+        self.weights.then_some(VARIABLES)
+    }
+
+    fn ends_inference(&self) -> bool {
+        self.ends
+    }
+
+    fn dummy_trace(&self) -> ToyTrace {
+        (0, 0)
+    }
+
+    fn commit<CS: ConstraintSystem<F>>(
+        &self,
+        trace: &ToyTrace,
+        segment: &mut FirstSegment<'_, F, CS>,
+    ) -> Result<ToyCommitted<F>, SynthesisError> {
+        let x = segment.alloc("x", from_i64(trace.0))?;
+        let y = if self.weights {
+            segment.alloc("y", from_i64(trace.1))?
+        } else {
+            x.add_constant(F::ONE)
+        };
+        Ok(ToyCommitted { x, y })
+    }
+
+    fn constrain<CS: ConstraintSystem<F>>(
+        &self,
+        committed: &ToyCommitted<F>,
+        _: Option<&WeightTable>,
+        transcript: &mut TranscriptCircuit<F>,
+        cs: &mut CS,
+    ) -> Result<StepOutput<F>, SynthesisError> {
+        let mut digest = |name: &'static str, wire: &FirstWire<F>| {
+            let mut cs = cs.namespace(|| name);
+            hash_circuit(&mut cs, &self.constants, TENSOR, &[wire.wire().clone()])
+        };
+        let input_digest = digest("input", &committed.x)?;
+        let output_digest = digest("output", &committed.y)?;
+        let mut claims = Vec::new();
+        if self.weights {
+            let value = committed.y.sub(&committed.x).wire().clone();
+            transcript.absorb([&value]);
+            claims.push(Claim { slot: vec![false; VARIABLES], rows: 0, columns: 0, value });
+        }
+        Ok(StepOutput {
+            input_digest,
+            output_digest,
+            row_point: Vec::new(),
+            column_point: Vec::new(),
+            claims,
+        })
+    }
+}
+
+/// Native digest of a toy tensor.
+pub fn tensor<C: Cycle>(x: i64) -> C::F {
+    hash(&HashConstants::default(), TENSOR, &[from_i64(x)])
+}
+
+/// Keys from labels, for the small sizes of tests.
+pub struct TestKeys;
+
+impl<C: Cycle> KeySource<C> for TestKeys {
+    fn primary(&mut self, size: usize) -> Result<CommitmentKey<C::Primary>, KeyError> {
+        Ok(CommitmentKey::from_label(size))
+    }
+
+    fn secondary(&mut self, size: usize) -> Result<CommitmentKey<C::Secondary>, KeyError> {
+        Ok(CommitmentKey::from_label(size))
+    }
+}
+
+/// The kinds of the toy program: plain, weighted, and weighted ending an inference.
+pub fn toy_params<C: Cycle>() -> Params<C, Toy<C::F>> {
+    let kinds = vec![Toy::new(false, false), Toy::new(true, false), Toy::new(true, true)];
+    Params::new(kinds, VARIABLES, b"toy", &mut TestKeys).unwrap()
+}
+
+/// One step of a toy program: its kind and its weights.
+pub struct ToyStep<C: Cycle> {
+    pub kind: usize,
+    pub weights: Option<(WeightTable, Commitment<C::Primary>, C::F)>,
+}
+
+/// Commits to the weights of `(kind, entries)` steps.
+pub fn toy_program<C: Cycle>(
+    params: &Params<C, Toy<C::F>>,
+    steps: &[(usize, &[i64])],
+) -> Vec<ToyStep<C>> {
+    steps
+        .iter()
+        .enumerate()
+        .map(|(i, (kind, entries))| ToyStep {
+            kind: *kind,
+            weights: params.kinds()[*kind].weights.then(|| {
+                let table = WeightTable::new(entries.to_vec(), VARIABLES).unwrap();
+                let values: Vec<C::F> = entries.iter().map(|e| from_i64(*e)).collect();
+                let blind = C::F::from(1000 + i as u64);
+                let commitment = Commitment::new(params.key().commit(&values, blind).unwrap());
+                (table, commitment, blind)
+            }),
+        })
+        .collect()
+}
+
+/// The model id of a toy program.
+pub fn toy_model<C: Cycle>(params: &Params<C, Toy<C::F>>, program: &[ToyStep<C>]) -> C::F {
+    let steps: Vec<_> =
+        program.iter().map(|s| (s.kind, s.weights.as_ref().map(|w| w.1))).collect();
+    params.model_id(&steps).unwrap()
+}
+
+/// Runs `program` on every input and returns the run with its true statement.
+pub fn toy_run<C: Cycle>(
+    params: &Params<C, Toy<C::F>>,
+    program: &[ToyStep<C>],
+    inputs: &[i64],
+    mode: Start,
+) -> (Recursion<C>, Statement<C::F>) {
+    let model = toy_model(params, program);
+    let mut rng = ChaCha20Rng::seed_from_u64(9);
+    let start = tensor::<C>(inputs[0]);
+    let mut run = Recursion::begin(params, model, start, mode, &mut rng).unwrap();
+    let mut inferences = Vec::new();
+    for (i, input) in inputs.iter().enumerate() {
+        let next = tensor::<C>(*inputs.get(i + 1).unwrap_or(&inputs[0]));
+        let mut x = *input;
+        for step in program {
+            let y = x + step.weights.as_ref().map_or(1, |w| w.0.entries()[0]);
+            toy_step(params, &mut run, step, (x, y), next);
+            x = y;
+        }
+        inferences.push((tensor::<C>(*input), tensor::<C>(x)));
+    }
+    (run, Statement { model, inferences })
+}
+
+/// Folds one toy step.
+pub fn toy_step<C: Cycle>(
+    params: &Params<C, Toy<C::F>>,
+    run: &mut Recursion<C>,
+    step: &ToyStep<C>,
+    trace: ToyTrace,
+    next_input: C::F,
+) {
+    let weights = step
+        .weights
+        .as_ref()
+        .map(|(table, commitment, blind)| StepWeights { table, commitment: *commitment, blind: *blind });
+    let mut rng = ChaCha20Rng::seed_from_u64(run.index + 77);
+    let step = Step { kind: step.kind, trace: &trace, weights, next_input };
+    run.step(params, &step, &mut rng).unwrap();
+}
