@@ -11,12 +11,23 @@ use bellpepper_core::{ConstraintSystem, SynthesisError};
 use std::fmt;
 use std::sync::Arc;
 
-/// The claim that the multilinear extension of the step's weight polynomial is `value` at `point`.
+/// The claim that the multilinear extension of the step's weight polynomial is `value` at a point
+/// inside one aligned block of `2^(rows + columns)` entries.
+///
+/// All claims of a step share the challenge points of its [`StepOutput`]; layers of different sizes
+/// use suffixes of them. The point claimed about, most significant variable first, is the bits of
+/// `slot`, the last `rows` entries of [`StepOutput::row_point`], the last `columns` entries of
+/// [`StepOutput::column_point`]. Invariant: `slot.len() + rows + columns` is the number of weight
+/// variables of the kind. Everything but the value is a constant of the kind.
 #[derive(Clone, Debug)]
 pub struct Claim<F: CircuitField> {
-    /// The point, most significant variable first; one wire a variable of the step polynomial.
-    pub point: Vec<Wire<F>>,
-    /// The value claimed.
+    /// The position of the block, most significant bit first.
+    pub slot: Vec<bool>,
+    /// Variables taken from the row point; zero for a single row.
+    pub rows: usize,
+    /// Variables taken from the column point; zero for a bias.
+    pub columns: usize,
+    /// The value claimed, absorbed into the transcript already.
     pub value: Wire<F>,
 }
 
@@ -27,6 +38,10 @@ pub struct StepOutput<F: CircuitField> {
     pub input_digest: Wire<F>,
     /// Digest of the live tensors after the step.
     pub output_digest: Wire<F>,
+    /// The outputs' challenge point `r_n` that the claims share, most significant variable first.
+    pub row_point: Vec<Wire<F>>,
+    /// The inputs' challenge point `r_j` that the claims share, most significant variable first.
+    pub column_point: Vec<Wire<F>>,
     /// Claims on the step's weight polynomial; empty iff the kind has no weights.
     pub claims: Vec<Claim<F>>,
 }
