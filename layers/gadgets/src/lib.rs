@@ -3,12 +3,14 @@
 //! The package knows fields, wires, constraints and curve points. It knows nothing of layers and
 //! nothing of folding. Every gadget has a native twin that reaches the same verdict.
 
+pub mod claims;
 pub mod cycle;
 pub mod field;
 pub mod hash;
 pub mod lookup;
 pub mod mock;
 pub mod segment;
+pub mod small;
 pub mod step;
 pub mod sumcheck;
 pub mod system;
