@@ -4,6 +4,7 @@
 //! nothing of folding. Every gadget has a native twin that reaches the same verdict.
 
 pub mod challenge;
+pub mod claims;
 pub mod cycle;
 pub mod eisenstein;
 pub mod field;
