@@ -152,7 +152,7 @@ pub struct ChainCost {
 
 impl ChainCost {
     /// All constraints, given those of a hash of some number of elements.
-    pub fn constraints(&self, hash: impl Fn(usize) -> usize) -> usize {
+    pub fn constraints(&self, mut hash: impl FnMut(usize) -> usize) -> usize {
         let hashes: usize = self.hashes.iter().map(|elements| hash(*elements)).sum();
         self.lookups + self.layers + self.products + hashes
     }

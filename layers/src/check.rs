@@ -144,8 +144,8 @@ fn start<F: CircuitField, CS: ConstraintSystem<F>>(
     Ok(transcript)
 }
 
-/// The evaluation of the weight table at the point of each claim.
-fn evaluate_claims<F: CircuitField>(
+/// The evaluation of a weight table at the point of each claim: what the claims should say.
+pub fn evaluate_claims<F: CircuitField>(
     output: &StepOutput<F>,
     weights: Option<&WeightTable>,
 ) -> Vec<F> {
