@@ -24,7 +24,7 @@
 //! Sources: Pedersen 1991 (section 3); Kate, Zaverucha, Goldberg 2010 (section 3.2).
 
 pub mod pins;
-mod source;
+pub mod source;
 
 pub use source::{KeyEngine, KeySource, development_powers, development_tau};
 
@@ -349,7 +349,7 @@ impl<E: KeyEngine> CommitmentKey<E> {
 
     /// The key of `n` points from the smallest cache file that has them; otherwise derived and,
     /// rounded up to a power of two, written to the cache.
-    fn load_or_create(
+    pub(crate) fn load_or_create(
         cache: Option<&Path>,
         n: usize,
         advance: &mut dyn FnMut(u64),

@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod files;
+pub mod fold;
 pub mod key;
 pub mod memory;
 pub mod progress;

@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::fold::error::FoldError;
-use crate::fold::params::{KeySource, Params};
+use crate::fold::params::Params;
+use crate::key::source::KeySource;
 use crate::fold::prover::{Recursion, Start, Step, StepWeights};
 use crate::fold::r1cs::Commitment;
 use crate::fold::verifier::{self, Statement};
@@ -14,6 +15,7 @@ use foldnet_layers::chain::{Chain, ChainShape, ChainTrace};
 use foldnet_layers::tensor;
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The blind of every public weight commitment: fixed, and not zero, so that a block of zeros does
@@ -100,13 +102,17 @@ pub struct Timing {
     pub fold: Duration,
 }
 
-impl<C: Cycle> Session<C> {
-    /// Builds shapes and loads keys.
+impl<C: KeySource> Session<C> {
+    /// Builds shapes, and loads keys from `cache` or derives them.
     ///
     /// # Errors
     /// [`Error::Layer`] for a kind that is not valid; [`Error::Fold`] for a program that cannot be
-    /// folded; [`Error::Key`] from the key source.
-    pub fn new(architecture: &Architecture, keys: &mut dyn KeySource<C>) -> Result<Self, Error> {
+    /// folded and for keys that cannot be loaded.
+    pub fn new(
+        architecture: &Architecture,
+        cache: Option<&Path>,
+        progress: &mut dyn Progress,
+    ) -> Result<Self, Error> {
         let hash = HashConstants::default();
         let kinds = architecture
             .kinds
@@ -114,10 +120,19 @@ impl<C: Cycle> Session<C> {
             .map(|shape| Chain::new(shape.clone(), hash.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         let description = architecture.description();
-        let params = Params::new(kinds, architecture.weight_variables, &description, keys)?;
+        let params = Params::new(
+            kinds,
+            architecture.weight_variables,
+            &description,
+            cache,
+            progress,
+        )?;
         Ok(Session { architecture: architecture.clone(), params, hash })
     }
 
+}
+
+impl<C: Cycle> Session<C> {
     /// The parameters.
     pub fn params(&self) -> &Params<C, Chain<C::F>> {
         &self.params
@@ -132,7 +147,7 @@ impl<C: Cycle> Session<C> {
         program: &Program,
         progress: &mut dyn Progress,
     ) -> Result<Committed<C>, Error> {
-        progress.start(Stage::CommitWeights, program.steps.len() as u64);
+        progress.start(Stage::Model, program.steps.len() as u64);
         let mut commitments = Vec::with_capacity(program.steps.len());
         let blind = C::F::from(PUBLIC_BLIND);
         for (i, step) in program.steps.iter().enumerate() {

@@ -5,13 +5,18 @@ mod common;
 use common::{toy_params, toy_program, toy_run};
 use foldnet::fold::prover::Start;
 use foldnet::fold::verifier::verify;
-use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
+use foldnet::key::source::KeySource;
+use foldnet_gadgets::cycle::{Bn254, Pasta};
 
 const WEIGHTS: [&[i64]; 3] = [&[5, -7, 9], &[-2, 1, 1, 1, 1, 1, 1, 8], &[100]];
 
-fn folds_on<C: Cycle>(mode: Start) {
+fn folds_on<C: KeySource>(mode: Start) {
     let params = toy_params::<C>();
-    println!("constraints {:?}, cyclefold {:?}", params.constraints(), params.cyclefold_size());
+    println!(
+        "constraints {:?}, cyclefold {:?}",
+        params.constraints(),
+        params.cyclefold_size()
+    );
     let program = toy_program(
         &params,
         &[(1, WEIGHTS[0]), (0, &[]), (1, WEIGHTS[1]), (2, WEIGHTS[2])],

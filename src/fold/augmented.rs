@@ -179,7 +179,9 @@ impl<F: CircuitField> CanonicalPointWires<F> {
     }
 
     fn elements(&self) -> [ElementWires<F>; 2] {
-        self.0.each_ref().map(|coordinate| coordinate.element().clone())
+        self.0
+            .each_ref()
+            .map(|coordinate| coordinate.element().clone())
     }
 }
 
@@ -296,7 +298,10 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         let mut segment = FirstSegment::open(cs);
         let step = segment.namespace("step", |segment| self.step.commit(trace, segment))?;
         let committed = self.commit_recursion(&mut segment, inputs, step)?;
-        Ok(Closed { committed, lookups: segment.close()? })
+        Ok(Closed {
+            committed,
+            lookups: segment.close()?,
+        })
     }
 
     fn commit_recursion<CS: ConstraintSystem<C::F>>(
@@ -314,7 +319,10 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
             let [first, second] = two(&i.segments)?;
             segment.namespace(name, |segment| {
                 Ok(InstanceWires {
-                    segments: [point(segment, "cm1", first)?, point(segment, "cm2", second)?],
+                    segments: [
+                        point(segment, "cm1", first)?,
+                        point(segment, "cm2", second)?,
+                    ],
                     error: point(segment, "cmE", &i.error)?,
                 })
             })
@@ -386,10 +394,16 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
     ) -> Result<CycleFoldCommitted<C::F>, SynthesisError> {
         let params = &self.context.eisenstein;
         let running = &inputs.cyclefold;
-        let witness = running.segments.first().ok_or(SynthesisError::AssignmentMissing)?;
+        let witness = running
+            .segments
+            .first()
+            .ok_or(SynthesisError::AssignmentMissing)?;
         let mut fresh = vec![C::Q::ONE];
         fresh.extend(inputs.operations.public());
-        let scalars: Vec<C::Q> = [running.u].into_iter().chain(running.x.iter().copied()).collect();
+        let scalars: Vec<C::Q> = [running.u]
+            .into_iter()
+            .chain(running.x.iter().copied())
+            .collect();
         if scalars.len() != fresh.len() || scalars.len() != PUBLIC_INPUTS + 1 {
             return Err(SynthesisError::AssignmentMissing);
         }
@@ -401,8 +415,10 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
                     segment.alloc(format!("{name} y"), y)?,
                 ])
             };
-            let running_points =
-                [pair("running witness", witness)?, pair("running error", &running.error)?];
+            let running_points = [
+                pair("running witness", witness)?,
+                pair("running error", &running.error)?,
+            ];
             let fresh_point = pair("fresh witness", &inputs.cyclefold_fresh)?;
             let cross = pair("cross", &inputs.cyclefold_cross)?;
             let mut elements = Vec::with_capacity(scalars.len());
@@ -416,7 +432,9 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
                     let element =
                         ElementWires::alloc_proven_elsewhere(segment, params, element, running)?;
                     elements.push(element);
-                    folds.push(FoldWires::alloc(segment, params, "fold", running, fresh, challenge)?);
+                    folds.push(FoldWires::alloc(
+                        segment, params, "fold", running, fresh, challenge,
+                    )?);
                     Ok(())
                 })?;
             }
@@ -449,13 +467,16 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         let base = self.base_case(&mut cs.namespace(|| "base case"), committed)?;
         let kind = self.kind_selector(&mut cs.namespace(|| "kind"), committed)?;
         let folded = self.fold(&mut cs.namespace(|| "fold"), committed, &kind)?;
-        let entries =
-            self.entries(&mut cs.namespace(|| "entries"), committed, &folded, &base)?;
+        let entries = self.entries(&mut cs.namespace(|| "entries"), committed, &folded, &base)?;
         let cyclefold =
             self.fold_cyclefold(&mut cs.namespace(|| "cyclefold"), committed, &folded, &base)?;
 
         let incoming = self.incoming(committed, &cyclefold.before, &kind);
-        let hash_in = self.hash(&mut cs.namespace(|| "state in"), STATE, &incoming.elements())?;
+        let hash_in = self.hash(
+            &mut cs.namespace(|| "state in"),
+            STATE,
+            &incoming.elements(),
+        )?;
         cs.enforce_product(
             || "state hash unless base case",
             &Wire::one().sub(&base),
@@ -468,14 +489,20 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         let limbs = self.weight_limbs(&mut cs.namespace(|| "weights"), committed)?;
         transcript.absorb(&limbs);
         let lookup = transcript.squeeze(&mut cs.namespace(|| "lookup challenge"))?;
-        closed.lookups.constrain(&mut cs.namespace(|| "lookups"), &lookup)?;
+        closed
+            .lookups
+            .constrain(&mut cs.namespace(|| "lookups"), &lookup)?;
         let output = self.step.constrain(
             &committed.step,
             weights.as_ref().map(|input| input.weights),
             &mut transcript,
             &mut cs.namespace(|| "step"),
         )?;
-        cs.enforce_equal(|| "tensors opened", &output.input_digest, committed.tensors.wire());
+        cs.enforce_equal(
+            || "tensors opened",
+            &output.input_digest,
+            committed.tensors.wire(),
+        );
 
         let accumulator = self.accumulate(
             &mut cs.namespace(|| "accumulator"),
@@ -505,7 +532,11 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
             accumulator: accumulator.elements.clone(),
             kind: Wire::constant(C::F::from(self.kind as u64)),
         };
-        let hash = self.hash(&mut cs.namespace(|| "state out"), STATE, &outgoing.elements())?;
+        let hash = self.hash(
+            &mut cs.namespace(|| "state out"),
+            STATE,
+            &outgoing.elements(),
+        )?;
         cs.enforce_equal(|| "h", &hash, &public_hash);
         Ok(Outcome {
             hash: hash.value(),
@@ -536,8 +567,16 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         let digest = self.hash(&mut cs.namespace(|| "D0"), MODEL_START, &start)?;
         let fixed = [
             ("d = D0", &committed.digest, digest),
-            ("t_in = t_0", &committed.input, committed.start.wire().clone()),
-            ("t = t_0", &committed.tensors, committed.start.wire().clone()),
+            (
+                "t_in = t_0",
+                &committed.input,
+                committed.start.wire().clone(),
+            ),
+            (
+                "t = t_0",
+                &committed.tensors,
+                committed.start.wire().clone(),
+            ),
             ("b = B0", &committed.batch, Wire::constant(batch_start())),
             ("c = 0", &committed.count, Wire::zero()),
         ];
@@ -572,14 +611,23 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         kind: &Wire<C::F>,
     ) -> Result<Folded<C::F>, SynthesisError> {
         let pp = committed.pp.wire();
-        let running_scalars = committed.running_scalars.each_ref().map(|w| w.wire().clone());
+        let running_scalars = committed
+            .running_scalars
+            .each_ref()
+            .map(|w| w.wire().clone());
         let elements = instance_elements(&committed.running, &running_scalars);
         let before = self.hash(&mut cs.namespace(|| "running"), INSTANCE, &elements)?;
 
-        let first = committed.fresh_first.constrain(&mut cs.namespace(|| "fresh cm1"))?;
+        let first = committed
+            .fresh_first
+            .constrain(&mut cs.namespace(|| "fresh cm1"))?;
         let elements = alpha_elements(pp.clone(), kind.clone(), first.limbs());
         let alpha = self.hash(&mut cs.namespace(|| "alpha"), ALPHA, &elements)?;
-        cs.enforce_equal(|| "alpha of the fresh instance", &alpha, committed.fresh_x[1].wire());
+        cs.enforce_equal(
+            || "alpha of the fresh instance",
+            &alpha,
+            committed.fresh_x[1].wire(),
+        );
 
         let mut elements = vec![pp.clone(), kind.clone(), before.clone()];
         elements.extend(first.limbs());
@@ -601,7 +649,13 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         ];
         let elements = instance_elements(&committed.folded, &scalars);
         let after = self.hash(&mut cs.namespace(|| "folded"), INSTANCE, &elements)?;
-        Ok(Folded { before, after, hash, challenge, first: first.elements() })
+        Ok(Folded {
+            before,
+            after,
+            hash,
+            challenge,
+            first: first.elements(),
+        })
     }
 
     /// Matches the opened instance with its entry and writes the folded one back, unless this is
@@ -616,7 +670,12 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         let mut selected = Wire::zero();
         let mut after = Vec::with_capacity(self.kinds);
         let not_base = Wire::one().sub(base);
-        for (j, (bit, entry)) in committed.kind_bits.iter().zip(&committed.entries).enumerate() {
+        for (j, (bit, entry)) in committed
+            .kind_bits
+            .iter()
+            .zip(&committed.entries)
+            .enumerate()
+        {
             let (bit, entry) = (bit.wire(), entry.wire());
             selected.add_assign(&cs.product(|| format!("select {j}"), bit, entry)?);
             let write = cs.product(|| format!("write {j}"), bit, &not_base)?;
@@ -638,7 +697,10 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         let accumulation = self.accumulation(committed);
         let before = self.hash_cyclefold(
             &mut cs.namespace(|| "running"),
-            &wires.running.each_ref().map(|pair| pair.each_ref().map(|w| w.wire().clone())),
+            &wires
+                .running
+                .each_ref()
+                .map(|pair| pair.each_ref().map(|w| w.wire().clone())),
             &wires.scalars,
         )?;
         self.fix_start(&mut cs.namespace(|| "start"), committed, base)?;
@@ -652,8 +714,18 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         ];
         let points = accumulation.points.iter().flatten();
         elements.extend(points.flat_map(|x| x.components().map(Wire::clone)));
-        elements.extend(wires.fresh.iter().chain(&wires.cross).map(|w| w.wire().clone()));
-        let hash = self.hash(&mut cs.namespace(|| "challenge hash"), FOLD_CYCLEFOLD, &elements)?;
+        elements.extend(
+            wires
+                .fresh
+                .iter()
+                .chain(&wires.cross)
+                .map(|w| w.wire().clone()),
+        );
+        let hash = self.hash(
+            &mut cs.namespace(|| "challenge hash"),
+            FOLD_CYCLEFOLD,
+            &elements,
+        )?;
         let challenge = ChallengeWires::from_hash(&mut cs.namespace(|| "challenge"), &hash)?;
 
         let b = curve_b::<<C::Secondary as Engine>::GE>();
@@ -681,8 +753,9 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
             let mut cs = cs.namespace(|| format!("scalar {i}"));
             scalars.push(fold.constrain(&mut cs, running, fresh, &challenge)?);
         }
-        let points: [[Wire<C::F>; 2]; 2] =
-            results.try_into().map_err(|_| SynthesisError::AssignmentMissing)?;
+        let points: [[Wire<C::F>; 2]; 2] = results
+            .try_into()
+            .map_err(|_| SynthesisError::AssignmentMissing)?;
         let after = self.hash_cyclefold(&mut cs.namespace(|| "folded"), &points, &scalars)?;
         Ok(CycleFolded { before, after })
     }
@@ -737,7 +810,8 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
             let Operation { p, q, result } = cyclefold::idle_accumulation::<C>();
             let params = &self.context.eisenstein;
             let constant = |c: Commitment<C::Primary>| {
-                c.coordinates().map(|coordinate| ElementWires::constant(params, &coordinate))
+                c.coordinates()
+                    .map(|coordinate| ElementWires::constant(params, &coordinate))
             };
             let challenge = cyclefold::idle_challenge().to_field();
             Accumulation {
@@ -795,16 +869,25 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         let Some(weights) = &committed.weights else {
             let elements = unchanged_accumulator(committed);
             let challenge = challenge_of(&elements.challenge);
-            return Ok(Accumulated { elements, challenge });
+            return Ok(Accumulated {
+                elements,
+                challenge,
+            });
         };
         let running = RunningClaimWires {
-            point: committed.accumulator_point.iter().map(|w| w.wire().clone()).collect(),
+            point: committed
+                .accumulator_point
+                .iter()
+                .map(|w| w.wire().clone())
+                .collect(),
             value: committed.accumulator_value.wire().clone(),
         };
         let merged = claims::merge(cs, transcript, &running, output, input)?;
         let challenge = ChallengeWires::from_hash(&mut cs.namespace(|| "challenge"), &merged.beta)?;
         let beta = challenge.scalar(self.context.lambda);
-        let value = cs.product(|| "beta Step(rho')", &beta, &merged.step)?.add(&merged.accumulator);
+        let value = cs
+            .product(|| "beta Step(rho')", &beta, &merged.step)?
+            .add(&merged.accumulator);
         Ok(Accumulated {
             elements: AccumulatorElements {
                 commitment: committed.accumulated.components(),
@@ -839,11 +922,22 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
                 count: wire(&committed.count),
             });
         }
-        cs.enforce_equal(|| "model digest is the model id", &digest, committed.model.wire());
-        let elements = [wire(&committed.batch), wire(&committed.input), tensors.clone()];
+        cs.enforce_equal(
+            || "model digest is the model id",
+            &digest,
+            committed.model.wire(),
+        );
+        let elements = [
+            wire(&committed.batch),
+            wire(&committed.input),
+            tensors.clone(),
+        ];
         let batch = self.hash(&mut cs.namespace(|| "batch"), BATCH, &elements)?;
-        let start =
-            self.hash(&mut cs.namespace(|| "D0"), MODEL_START, &[wire(&committed.pp)])?;
+        let start = self.hash(
+            &mut cs.namespace(|| "D0"),
+            MODEL_START,
+            &[wire(&committed.pp)],
+        )?;
         Ok(NextState {
             digest: start,
             input: wire(&committed.next_input),
@@ -898,15 +992,23 @@ fn alloc_all<F: CircuitField, CS: ConstraintSystem<F>>(
     name: &str,
     values: &[F],
 ) -> Result<Vec<FirstWire<F>>, SynthesisError> {
-    values.iter().enumerate().map(|(i, v)| segment.alloc(format!("{name} {i}"), *v)).collect()
+    values
+        .iter()
+        .enumerate()
+        .map(|(i, v)| segment.alloc(format!("{name} {i}"), *v))
+        .collect()
 }
 
 fn instance_elements<F: CircuitField>(
     points: &InstanceWires<F>,
     scalars: &[Wire<F>; 3],
 ) -> Vec<Wire<F>> {
-    let mut elements: Vec<Wire<F>> =
-        points.segments.iter().chain([&points.error]).flat_map(PointElements::components).collect();
+    let mut elements: Vec<Wire<F>> = points
+        .segments
+        .iter()
+        .chain([&points.error])
+        .flat_map(PointElements::components)
+        .collect();
     elements.extend_from_slice(scalars);
     elements
 }
@@ -919,7 +1021,11 @@ fn unchanged_accumulator<F: CircuitField, T>(
         commitment: commitment.components(),
         pending: pending.components(),
         challenge: committed.accumulator_challenge.components()[0].clone(),
-        point: committed.accumulator_point.iter().map(|w| w.wire().clone()).collect(),
+        point: committed
+            .accumulator_point
+            .iter()
+            .map(|w| w.wire().clone())
+            .collect(),
         value: committed.accumulator_value.wire().clone(),
     }
 }
@@ -952,13 +1058,21 @@ fn public_io<F: CircuitField, T>(
         ElementWires::from_challenge(&folded.challenge),
         accumulation.challenge.clone(),
     ];
-    let running = committed.running.segments.iter().chain([&committed.running.error]);
+    let running = committed
+        .running
+        .segments
+        .iter()
+        .chain([&committed.running.error]);
     let fresh = [
         folded.first.clone(),
         committed.fresh_second.elements(),
         committed.cross.elements(),
     ];
-    let results = committed.folded.segments.iter().chain([&committed.folded.error]);
+    let results = committed
+        .folded
+        .segments
+        .iter()
+        .chain([&committed.folded.error]);
     for ((p, q), result) in running.zip(fresh).zip(results) {
         io.extend(p.elements());
         io.extend(q);

@@ -11,7 +11,7 @@
 //! * Assumed: whoever folds an instance constructed the IO from its own variables.
 
 use crate::fold::error::FoldError;
-use crate::fold::r1cs::{Commitment, Fresh, FoldEngine, FreshWitness, Shape};
+use crate::fold::r1cs::{Commitment, FoldEngine, Fresh, FreshWitness, Shape};
 use crate::key::CommitmentKey;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
@@ -46,7 +46,11 @@ pub struct Operation<E: FoldEngine> {
 impl<E: FoldEngine> Operation<E> {
     /// Performs the operation.
     pub fn perform(p: Commitment<E>, q: Commitment<E>, scalar: E::Scalar) -> Self {
-        Operation { p, q, result: p.fold(scalar, &q) }
+        Operation {
+            p,
+            q,
+            result: p.fold(scalar, &q),
+        }
     }
 
     /// The three points in the order of the public IO.
@@ -87,7 +91,10 @@ struct Curve<Q> {
 impl<Q: CircuitField> Curve<Q> {
     fn of<C: Cycle<Q = Q>>() -> Self {
         let (beta, _) = endomorphism::<C::Primary>();
-        Curve { beta, b: curve_b::<<C::Primary as Engine>::GE>() }
+        Curve {
+            beta,
+            b: curve_b::<<C::Primary as Engine>::GE>(),
+        }
     }
 }
 
@@ -186,6 +193,15 @@ pub fn prove<C: Cycle, R: RngCore + CryptoRng>(
     let blind = C::Q::random(rng);
     let witness = system.into_auxiliary();
     let commitment = Shape::commit_segment(key, &witness, blind)?;
-    let fresh = Fresh { segments: vec![commitment], x: operations.public() };
-    Ok((fresh, FreshWitness { segments: vec![witness], blinds: vec![blind] }))
+    let fresh = Fresh {
+        segments: vec![commitment],
+        x: operations.public(),
+    };
+    Ok((
+        fresh,
+        FreshWitness {
+            segments: vec![witness],
+            blinds: vec![blind],
+        },
+    ))
 }

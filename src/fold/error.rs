@@ -22,7 +22,9 @@ pub enum FoldError {
         got: usize,
     },
     /// The matrices of a circuit are not a valid shape.
-    #[error("the circuit has no valid shape: {0}; this is a defect of the program, please report it")]
+    #[error(
+        "the circuit has no valid shape: {0}; this is a defect of the program, please report it"
+    )]
     Shape(String),
     /// An instance is not satisfied by its witness.
     #[error("{what} is not satisfied ({detail}); the proof is false or was altered")]
@@ -33,7 +35,9 @@ pub enum FoldError {
         detail: String,
     },
     /// A value that every verifier enforces differs.
-    #[error("{what} does not have the value that the statement fixes; the proof is for something else")]
+    #[error(
+        "{what} does not have the value that the statement fixes; the proof is for something else"
+    )]
     Statement {
         /// Which value.
         what: &'static str,
@@ -56,8 +60,10 @@ pub enum FoldError {
     #[error("the program cannot be folded: {0}")]
     Program(String),
     /// A step could not be synthesised.
-    #[error("step {step} of kind {kind} could not be built: {source}; check that its trace comes \
-             from the same program")]
+    #[error(
+        "step {step} of kind {kind} could not be built: {source}; check that its trace comes \
+             from the same program"
+    )]
     Step {
         /// The index of the step.
         step: u64,

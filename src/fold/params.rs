@@ -5,7 +5,9 @@ use crate::fold::cyclefold::{self, Operations};
 use crate::fold::error::FoldError;
 use crate::fold::r1cs::{Commitment, Fresh, Instance, Shape, Witness};
 use crate::fold::state::{Accumulator, Context, State};
-use crate::key::{CommitmentKey, KeyError};
+use crate::key::CommitmentKey;
+use crate::key::source::{KeyEngine, KeySource};
+use crate::progress::{Progress, Stage};
 use ff::Field;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::field::from_uniform;
@@ -15,27 +17,13 @@ use foldnet_gadgets::system::ShapeSystem;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sha2::{Digest, Sha512};
+use std::path::Path;
 
 /// Most kinds a program may have.
 pub const MAX_KINDS: usize = 8;
 
 /// Most variables a weight polynomial may have.
 pub const MAX_WEIGHT_VARIABLES: usize = 22;
-
-/// Where commitment keys come from; called once for each curve, with the length needed.
-pub trait KeySource<C: Cycle> {
-    /// A key for the primary curve of at least `size` generators.
-    ///
-    /// # Errors
-    /// Those of making or loading it.
-    fn primary(&mut self, size: usize) -> Result<CommitmentKey<C::Primary>, KeyError>;
-
-    /// A key for the secondary curve of at least `size` generators.
-    ///
-    /// # Errors
-    /// Those of making or loading it.
-    fn secondary(&mut self, size: usize) -> Result<CommitmentKey<C::Secondary>, KeyError>;
-}
 
 /// Everything public that proving and verifying one architecture needs.
 ///
@@ -53,33 +41,51 @@ pub struct Params<C: Cycle, S> {
     pub(crate) pp: C::F,
 }
 
-impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
-    /// Builds shapes and loads keys. The digest also absorbs `description`: whatever else the
+impl<C: KeySource, S: StepCircuit<C::F>> Params<C, S> {
+    /// Builds shapes, and loads keys from `cache` or derives them. The digest also absorbs `description`: whatever else the
     /// application fixes about its programs.
     ///
     /// # Errors
     /// [`FoldError::Program`] for no kinds, too many, none that ends an inference, or weights of
-    /// different sizes; those of synthesis and of the key source otherwise.
+    /// different sizes; those of synthesis and of the keys otherwise.
     pub fn new(
         kinds: Vec<S>,
         weight_variables: usize,
         description: &[u8],
-        source: &mut dyn KeySource<C>,
+        cache: Option<&Path>,
+        progress: &mut dyn Progress,
     ) -> Result<Self, FoldError> {
         check_kinds::<C, S>(&kinds, weight_variables)?;
         let context = Context::new()?;
         let cyclefold = cyclefold::shape::<C>()?;
-        let secondary = source.secondary(cyclefold.key_size())?;
+        let secondary = load_key::<C::Secondary>(cache, cyclefold.key_size(), progress)?;
         // A fixed seed: this instance is a public constant of the circuits, not a secret.
         let mut rng = ChaCha20Rng::from_seed(*b"foldnet cyclefold start instance");
         let start = cyclefold.start(&secondary, false, &mut rng)?;
-        let shapes = (0..kinds.len())
-            .map(|kind| shape_of::<C, S>(&context, &kinds, kind, weight_variables, &start.0))
-            .collect::<Result<Vec<_>, _>>()?;
+        progress.start(Stage::Shapes, kinds.len() as u64);
+        let mut shapes = Vec::with_capacity(kinds.len());
+        for kind in 0..kinds.len() {
+            shapes.push(shape_of::<C, S>(
+                &context,
+                &kinds,
+                kind,
+                weight_variables,
+                &start.0,
+            )?);
+            progress.advance(kind as u64 + 1);
+        }
+        progress.finish();
         let largest = shapes.iter().map(Shape::key_size).max().unwrap_or(0);
-        let primary = source.primary(largest.max(1 << weight_variables))?;
+        let size = largest.max(1 << weight_variables);
+        let primary = load_key::<C::Primary>(cache, size, progress)?;
         let circuits = (shapes.as_slice(), &cyclefold);
-        let pp = digest::<C>(circuits, &primary, &secondary, weight_variables, description);
+        let pp = digest::<C>(
+            circuits,
+            &primary,
+            &secondary,
+            weight_variables,
+            description,
+        );
         Ok(Params {
             context,
             kinds,
@@ -92,7 +98,9 @@ impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
             pp,
         })
     }
+}
 
+impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
     /// The parameter digest.
     pub fn digest(&self) -> C::F {
         self.pp
@@ -120,7 +128,15 @@ impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
 
     /// Constraints and variables of the CycleFold circuit.
     pub fn cyclefold_size(&self) -> (usize, usize) {
-        (self.cyclefold.rows(), self.cyclefold.segments().iter().sum())
+        (
+            self.cyclefold.rows(),
+            self.cyclefold.segments().iter().sum(),
+        )
+    }
+
+    /// Whether relations between generators are known, so that proofs prove nothing to strangers.
+    pub fn insecure(&self) -> bool {
+        self.primary.insecure() || self.secondary.insecure()
     }
 
     /// The primary key, which weights are committed with.
@@ -141,7 +157,8 @@ impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
         for (kind, commitment) in steps {
             let weights = self.kind(*kind)?.weight_variables().is_some();
             if weights != commitment.is_some() {
-                let message = format!("a step of kind {kind} has weights exactly when its kind does");
+                let message =
+                    format!("a step of kind {kind} has weights exactly when its kind does");
                 return Err(FoldError::Program(message));
             }
             digest = self.context.model_step(digest, *kind, commitment.as_ref());
@@ -150,11 +167,17 @@ impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
     }
 
     pub(crate) fn kind(&self, kind: usize) -> Result<&S, FoldError> {
-        self.kinds.get(kind).ok_or(FoldError::Kind { got: kind, kinds: self.kinds.len() })
+        self.kinds.get(kind).ok_or(FoldError::Kind {
+            got: kind,
+            kinds: self.kinds.len(),
+        })
     }
 
     pub(crate) fn shape(&self, kind: usize) -> Result<&Shape<C::Primary>, FoldError> {
-        self.shapes.get(kind).ok_or(FoldError::Kind { got: kind, kinds: self.kinds.len() })
+        self.shapes.get(kind).ok_or(FoldError::Kind {
+            got: kind,
+            kinds: self.kinds.len(),
+        })
     }
 
     /// The step circuit of a kind.
@@ -173,13 +196,29 @@ impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
     }
 }
 
+fn load_key<E: KeyEngine>(
+    cache: Option<&Path>,
+    size: usize,
+    progress: &mut dyn Progress,
+) -> Result<CommitmentKey<E>, FoldError> {
+    progress.start(Stage::Keys, size as u64);
+    // A cache file may hold more than what is asked for; the report stays within the total.
+    let mut advance = |done: u64| progress.advance(done.min(size as u64));
+    let key = CommitmentKey::load_or_create(cache, size, &mut advance)?;
+    progress.finish();
+    Ok(key)
+}
+
 fn check_kinds<C: Cycle, S: StepCircuit<C::F>>(
     kinds: &[S],
     weight_variables: usize,
 ) -> Result<(), FoldError> {
     let refuse = |message: String| Err(FoldError::Program(message));
     if kinds.is_empty() || kinds.len() > MAX_KINDS {
-        return refuse(format!("{} step kinds, but 1 to {MAX_KINDS} are possible", kinds.len()));
+        return refuse(format!(
+            "{} step kinds, but 1 to {MAX_KINDS} are possible",
+            kinds.len()
+        ));
     }
     if weight_variables > MAX_WEIGHT_VARIABLES {
         return refuse(format!(
@@ -190,9 +229,14 @@ fn check_kinds<C: Cycle, S: StepCircuit<C::F>>(
     if !kinds.iter().any(StepCircuit::ends_inference) {
         return refuse("no step kind ends an inference".into());
     }
-    let other = kinds.iter().filter_map(StepCircuit::weight_variables).find(|n| *n != weight_variables);
+    let other = kinds
+        .iter()
+        .filter_map(StepCircuit::weight_variables)
+        .find(|n| *n != weight_variables);
     match other {
-        Some(n) => refuse(format!("a kind has 2^{n} weights where the program has 2^{weight_variables}")),
+        Some(n) => refuse(format!(
+            "a kind has 2^{n} weights where the program has 2^{weight_variables}"
+        )),
         None => Ok(()),
     }
 }
@@ -205,9 +249,19 @@ fn shape_of<C: Cycle, S: StepCircuit<C::F>>(
     start: &Instance<C::Secondary>,
 ) -> Result<Shape<C::Primary>, FoldError> {
     let Some(step) = kinds.get(kind) else {
-        return Err(FoldError::Kind { got: kind, kinds: kinds.len() });
+        return Err(FoldError::Kind {
+            got: kind,
+            kinds: kinds.len(),
+        });
     };
-    let circuit = Augmented { context, step, kind, kinds: kinds.len(), weight_variables, start };
+    let circuit = Augmented {
+        context,
+        step,
+        kind,
+        kinds: kinds.len(),
+        weight_variables,
+        start,
+    };
     let mut system = ShapeSystem::default();
     let inputs = sample_inputs::<C>(
         kinds.len(),
@@ -233,18 +287,32 @@ fn sample_inputs<C: Cycle>(
     let operations: Operations<C> = cyclefold::sample();
     let [operation, ..] = operations.operations;
     let (point, zero) = (operation.p, C::F::ZERO);
-    let instance =
-        Instance { segments: vec![point; 2], error: point, u: zero, x: vec![zero; 2] };
+    let instance = Instance {
+        segments: vec![point; 2],
+        error: point,
+        u: zero,
+        x: vec![zero; 2],
+    };
     let secondary = start.error;
     Inputs {
         pp: zero,
         index: 0,
         start: zero,
-        state: State { model: zero, digest: zero, input: zero, tensors: zero, batch: zero, count: 0 },
+        state: State {
+            model: zero,
+            digest: zero,
+            input: zero,
+            tensors: zero,
+            batch: zero,
+            count: 0,
+        },
         entries: vec![zero; kinds],
         kind: 0,
         running: instance.clone(),
-        fresh: Fresh { segments: vec![point; 2], x: vec![zero; 2] },
+        fresh: Fresh {
+            segments: vec![point; 2],
+            x: vec![zero; 2],
+        },
         cross: point,
         folded: instance,
         operations,
@@ -275,7 +343,11 @@ fn digest<C: Cycle>(
     let mut hasher = Sha512::new();
     hasher.update(b"foldnet parameters v1, Poseidon rates 5 and 24, 64 endomorphism digits\0");
     hasher.update(C::NAME.as_bytes());
-    for number in [weight_variables as u64, u64::from(LIMB_BITS), shapes.len() as u64] {
+    for number in [
+        weight_variables as u64,
+        u64::from(LIMB_BITS),
+        shapes.len() as u64,
+    ] {
         hasher.update(number.to_le_bytes());
     }
     for shape in shapes {

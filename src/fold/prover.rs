@@ -154,7 +154,11 @@ impl<C: Cycle> Recursion<C> {
         rng: &mut R,
     ) -> Result<Inputs<C>, FoldError> {
         self.check_weights(params, step)?;
-        let entries = self.running.iter().map(|(u, _)| params.context.instance(u)).collect();
+        let entries = self
+            .running
+            .iter()
+            .map(|(u, _)| params.context.instance(u))
+            .collect();
         let fold = self.fold_last(params, rng)?;
         let operations = self.operations(params, step, &fold);
         self.fold_cyclefold(params, step, entries, fold, operations, rng)
@@ -186,8 +190,10 @@ impl<C: Cycle> Recursion<C> {
         let kinds = self.running.len();
         let kind = self.last.as_ref().map_or(0, |last| last.kind);
         let shape = params.shape(kind)?;
-        let (instance, witness) =
-            self.running.get_mut(kind).ok_or(FoldError::Kind { got: kind, kinds })?;
+        let (instance, witness) = self
+            .running
+            .get_mut(kind)
+            .ok_or(FoldError::Kind { got: kind, kinds })?;
         let running = instance.clone();
         let context = &params.context;
         let digest = context.instance(&running);
@@ -195,11 +201,22 @@ impl<C: Cycle> Recursion<C> {
             let idle = cyclefold::sample::<C>().operations;
             let [first, second, cross, _] = idle.map(|operation| operation.q);
             let alpha = context.alpha(params.pp, kind, &first);
-            let fresh = Fresh { segments: vec![first, second], x: vec![C::F::ZERO, alpha] };
+            let fresh = Fresh {
+                segments: vec![first, second],
+                x: vec![C::F::ZERO, alpha],
+            };
             let hash = context.fold_challenge(params.pp, kind, digest, &fresh, &cross);
             let challenge = Challenge::from_hash(&hash);
             let folded = running.fold(challenge.scalar(context.lambda), &fresh, &cross);
-            return Ok(PrimaryFold { kind, running, fresh, cross, folded, hash, challenge });
+            return Ok(PrimaryFold {
+                kind,
+                running,
+                fresh,
+                cross,
+                folded,
+                hash,
+                challenge,
+            });
         };
         let (fresh, fresh_witness) = (last.instance, last.witness);
         let cross = shape.cross_term(
@@ -215,7 +232,15 @@ impl<C: Cycle> Recursion<C> {
         witness.fold(r, &fresh_witness, &cross);
         *instance = folded.clone();
         let cross = cross.commitment;
-        Ok(PrimaryFold { kind, running, fresh, cross, folded, hash, challenge })
+        Ok(PrimaryFold {
+            kind,
+            running,
+            fresh,
+            cross,
+            folded,
+            hash,
+            challenge,
+        })
     }
 
     /// The point operations of a step: those of the fold, and the pending accumulation.
@@ -230,7 +255,11 @@ impl<C: Cycle> Recursion<C> {
         let folded = fold.folded.segments.iter().chain([&fold.folded.error]);
         let mut operations = cyclefold::sample::<C>().operations;
         for (slot, ((p, q), result)) in operations.iter_mut().zip(running.zip(fresh).zip(folded)) {
-            *slot = Operation { p: *p, q: *q, result: *result };
+            *slot = Operation {
+                p: *p,
+                q: *q,
+                result: *result,
+            };
         }
         let [.., last] = &mut operations;
         let accumulate = if step.weights.is_some() {
@@ -242,7 +271,11 @@ impl<C: Cycle> Recursion<C> {
             *last = cyclefold::idle_accumulation::<C>();
             cyclefold::idle_challenge()
         };
-        Operations { fold: fold.challenge, accumulate, operations }
+        Operations {
+            fold: fold.challenge,
+            accumulate,
+            operations,
+        }
     }
 
     /// Folds the instance that proves the point operations; returns all inputs of the circuit.
@@ -324,27 +357,40 @@ impl<C: Cycle> Recursion<C> {
         let circuit = params.circuit(step.kind)?;
         let shape = params.shape(step.kind)?;
         let index = self.index;
-        let failed =
-            |source| FoldError::Step { step: index, kind: circuit.step.name(), source };
+        let failed = |source| FoldError::Step {
+            step: index,
+            kind: circuit.step.name(),
+            source,
+        };
         let variables = shape.segments().iter().sum();
         let mut system = WitnessSystem::with_capacity(variables);
-        let closed = circuit.commit(&mut system, inputs, step.trace).map_err(failed)?;
+        let closed = circuit
+            .commit(&mut system, inputs, step.trace)
+            .map_err(failed)?;
         let first_length = system.auxiliary().len();
         let blinds = vec![C::F::random(&mut *rng), C::F::random(&mut *rng)];
         let first = Shape::commit_segment(&params.primary, system.auxiliary(), blinds[0])?;
         let alpha = params.context.alpha(params.pp, step.kind, &first);
-        let merge = step
-            .weights
-            .as_ref()
-            .map(|weights| MergeInput { accumulator: &self.table, weights: weights.table });
-        let outcome = circuit.constrain(&mut system, &closed, alpha, merge).map_err(failed)?;
+        let merge = step.weights.as_ref().map(|weights| MergeInput {
+            accumulator: &self.table,
+            weights: weights.table,
+        });
+        let outcome = circuit
+            .constrain(&mut system, &closed, alpha, merge)
+            .map_err(failed)?;
         let mut first_segment = system.into_auxiliary();
         let second_segment = first_segment.split_off(first_length);
         let second = Shape::commit_segment(&params.primary, &second_segment, blinds[1])?;
         self.last = Some(LastStep {
             kind: step.kind,
-            instance: Fresh { segments: vec![first, second], x: vec![outcome.hash, alpha] },
-            witness: FreshWitness { segments: vec![first_segment, second_segment], blinds },
+            instance: Fresh {
+                segments: vec![first, second],
+                x: vec![outcome.hash, alpha],
+            },
+            witness: FreshWitness {
+                segments: vec![first_segment, second_segment],
+                blinds,
+            },
         });
         if let Some(weights) = &step.weights {
             let scalar = outcome.challenge.scalar(params.context.lambda);
@@ -375,7 +421,11 @@ impl<C: Cycle> Recursion<C> {
         let state = &mut self.state;
         state.digest = context.model_step(state.digest, step.kind, commitment.as_ref());
         state.tensors = tensors;
-        if params.kinds.get(step.kind).is_some_and(StepCircuit::ends_inference) {
+        if params
+            .kinds
+            .get(step.kind)
+            .is_some_and(StepCircuit::ends_inference)
+        {
             state.batch = context.batch_step(state.batch, state.input, tensors);
             state.count += 1;
             state.digest = context.model_start(params.pp);

@@ -24,8 +24,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The engines of both curves of a cycle: what this module needs of them.
 pub trait FoldEngine: Engine<Scalar: CircuitField, Base: CircuitField, GE: DlogGroupExt> {}
 
-impl<E> FoldEngine for E where E: Engine<Scalar: CircuitField, Base: CircuitField, GE: DlogGroupExt>
-{}
+impl<E> FoldEngine for E where E: Engine<Scalar: CircuitField, Base: CircuitField, GE: DlogGroupExt> {}
 
 /// A commitment: a point that is not the identity.
 ///
@@ -60,7 +59,9 @@ impl<E: FoldEngine> Commitment<E> {
 
 impl<E: FoldEngine> Serialize for Commitment<E> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.coordinates().map(|c| to_bytes(&c)).serialize(serializer)
+        self.coordinates()
+            .map(|c| to_bytes(&c))
+            .serialize(serializer)
     }
 }
 
@@ -174,14 +175,15 @@ impl<E: FoldEngine> Shape<E> {
     /// # Errors
     /// [`FoldError::Shape`] when the lengths do not add up to the number of variables, or an entry
     /// lies outside the matrices.
-    pub fn new(
-        matrices: Matrices<E::Scalar>,
-        segments: Vec<usize>,
-    ) -> Result<Self, FoldError> {
+    pub fn new(matrices: Matrices<E::Scalar>, segments: Vec<usize>) -> Result<Self, FoldError> {
         let total: usize = segments.iter().sum();
         if total != matrices.variables {
             let (expected, got) = (matrices.variables, total);
-            return Err(FoldError::Length { what: "segments of a shape", expected, got });
+            return Err(FoldError::Length {
+                what: "segments of a shape",
+                expected,
+                got,
+            });
         }
         let columns = matrices.variables + 1 + matrices.inputs;
         let sparse = |entries: &[_]| SparseMatrix::new(entries, matrices.rows, columns);
@@ -214,7 +216,12 @@ impl<E: FoldEngine> Shape<E> {
 
     /// Length of the longest vector that is committed.
     pub fn key_size(&self) -> usize {
-        self.segments.iter().copied().chain([self.rows()]).max().unwrap_or(0)
+        self.segments
+            .iter()
+            .copied()
+            .chain([self.rows()])
+            .max()
+            .unwrap_or(0)
     }
 
     /// A digest of the matrices and of the segment lengths, as bytes to hash.
@@ -234,7 +241,12 @@ impl<E: FoldEngine> Shape<E> {
     }
 
     /// `z = (W, u, X)`.
-    fn assemble(&self, segments: &[Vec<E::Scalar>], u: E::Scalar, x: &[E::Scalar]) -> Vec<E::Scalar> {
+    fn assemble(
+        &self,
+        segments: &[Vec<E::Scalar>],
+        u: E::Scalar,
+        x: &[E::Scalar],
+    ) -> Vec<E::Scalar> {
         let mut z = Vec::with_capacity(self.r1cs.num_vars() + 1 + x.len());
         for segment in segments {
             z.extend_from_slice(segment);
@@ -252,7 +264,9 @@ impl<E: FoldEngine> Shape<E> {
     ) -> Result<(Vec<E::Scalar>, Vec<E::Scalar>, Vec<E::Scalar>), FoldError> {
         let expected = self.r1cs.num_vars() + 1 + self.r1cs.num_io();
         check_length("assignment", expected, z.len())?;
-        self.r1cs.multiply_vec(z).map_err(|e| FoldError::Shape(e.to_string()))
+        self.r1cs
+            .multiply_vec(z)
+            .map_err(|e| FoldError::Shape(e.to_string()))
     }
 
     fn check_segments(&self, segments: &[Vec<E::Scalar>]) -> Result<(), FoldError> {
@@ -293,7 +307,9 @@ impl<E: FoldEngine> Shape<E> {
         check_length("public input", running.0.x.len(), fresh.0.x.len())?;
         let mut z = self.assemble(&running.1.segments, running.0.u, &running.0.x);
         let other = self.assemble(&fresh.1.segments, E::Scalar::ONE, &fresh.0.x);
-        z.par_iter_mut().zip(&other).for_each(|(z, other)| *z += other);
+        z.par_iter_mut()
+            .zip(&other)
+            .for_each(|(z, other)| *z += other);
         let u = running.0.u + E::Scalar::ONE;
         let (mut vector, b, c) = self.multiply(&z)?;
         vector
@@ -302,7 +318,11 @@ impl<E: FoldEngine> Shape<E> {
             .for_each(|(a, ((b, c), error))| *a = *a * b - u * c - error);
         let blind = E::Scalar::random(rng);
         let commitment = Commitment(key.commit(&vector, blind)?);
-        Ok(CrossTerm { commitment, vector, blind })
+        Ok(CrossTerm {
+            commitment,
+            vector,
+            blind,
+        })
     }
 
     /// Whether `witness` satisfies the relaxed instance: every row, full-length error, and every
@@ -324,12 +344,24 @@ impl<E: FoldEngine> Shape<E> {
         let (a, b, c) = self.multiply(&z)?;
         let rows = a.par_iter().zip(&b).zip(&c).zip(&witness.error);
         if let Some(row) = rows.position_first(|(((a, b), c), e)| *a * b != instance.u * c + e) {
-            return Err(FoldError::Unsatisfied { what, detail: format!("constraint {row}") });
+            return Err(FoldError::Unsatisfied {
+                what,
+                detail: format!("constraint {row}"),
+            });
         }
-        check_commitments(key, &instance.segments, &witness.segments, &witness.blinds, what)?;
+        check_commitments(
+            key,
+            &instance.segments,
+            &witness.segments,
+            &witness.blinds,
+            what,
+        )?;
         let error = Commitment(key.commit(&witness.error, witness.error_blind)?);
         if error != instance.error {
-            return Err(FoldError::Unsatisfied { what, detail: "commitment to the error".into() });
+            return Err(FoldError::Unsatisfied {
+                what,
+                detail: "commitment to the error".into(),
+            });
         }
         Ok(())
     }
@@ -350,9 +382,18 @@ impl<E: FoldEngine> Shape<E> {
         let z = self.assemble(&witness.segments, E::Scalar::ONE, &fresh.x);
         let (a, b, c) = self.multiply(&z)?;
         if let Some(row) = (0..self.rows()).find(|i| a[*i] * b[*i] != c[*i]) {
-            return Err(FoldError::Unsatisfied { what, detail: format!("constraint {row}") });
+            return Err(FoldError::Unsatisfied {
+                what,
+                detail: format!("constraint {row}"),
+            });
         }
-        check_commitments(key, &fresh.segments, &witness.segments, &witness.blinds, what)
+        check_commitments(
+            key,
+            &fresh.segments,
+            &witness.segments,
+            &witness.blinds,
+            what,
+        )
     }
 
     /// A satisfying relaxed instance to start from.
@@ -370,16 +411,26 @@ impl<E: FoldEngine> Shape<E> {
         rng: &mut R,
     ) -> Result<(Instance<E>, Witness<E>), FoldError> {
         let mut scalar = |uniform: bool| {
-            if uniform { E::Scalar::random(&mut *rng) } else { E::Scalar::ZERO }
+            if uniform {
+                E::Scalar::random(&mut *rng)
+            } else {
+                E::Scalar::ZERO
+            }
         };
-        let segments: Vec<Vec<E::Scalar>> =
-            self.segments.iter().map(|n| (0..*n).map(|_| scalar(mask)).collect()).collect();
+        let segments: Vec<Vec<E::Scalar>> = self
+            .segments
+            .iter()
+            .map(|n| (0..*n).map(|_| scalar(mask)).collect())
+            .collect();
         let u = scalar(mask);
         let x: Vec<E::Scalar> = (0..self.r1cs.num_io()).map(|_| scalar(mask)).collect();
         let blinds: Vec<E::Scalar> = segments.iter().map(|_| scalar(true)).collect();
         let error_blind = scalar(true);
         let (mut error, b, c) = self.multiply(&self.assemble(&segments, u, &x))?;
-        error.par_iter_mut().zip(b.par_iter().zip(&c)).for_each(|(a, (b, c))| *a = *a * b - u * c);
+        error
+            .par_iter_mut()
+            .zip(b.par_iter().zip(&c))
+            .for_each(|(a, (b, c))| *a = *a * b - u * c);
         let commit = |v: &[E::Scalar], blind| Ok::<_, FoldError>(Commitment(key.commit(v, blind)?));
         let instance = Instance {
             segments: segments
@@ -391,12 +442,28 @@ impl<E: FoldEngine> Shape<E> {
             u,
             x,
         };
-        Ok((instance, Witness { segments, blinds, error, error_blind }))
+        Ok((
+            instance,
+            Witness {
+                segments,
+                blinds,
+                error,
+                error_blind,
+            },
+        ))
     }
 }
 
 fn check_length(what: &'static str, expected: usize, got: usize) -> Result<(), FoldError> {
-    if expected == got { Ok(()) } else { Err(FoldError::Length { what, expected, got }) }
+    if expected == got {
+        Ok(())
+    } else {
+        Err(FoldError::Length {
+            what,
+            expected,
+            got,
+        })
+    }
 }
 
 fn check_commitments<E: FoldEngine>(
@@ -432,7 +499,12 @@ impl<E: FoldEngine> Instance<E> {
                 .collect(),
             error: self.error.fold(r, cross),
             u: self.u + r,
-            x: self.x.iter().zip(&fresh.x).map(|(running, fresh)| *running + r * fresh).collect(),
+            x: self
+                .x
+                .iter()
+                .zip(&fresh.x)
+                .map(|(running, fresh)| *running + r * fresh)
+                .collect(),
         }
     }
 }
@@ -441,16 +513,22 @@ impl<E: FoldEngine> Witness<E> {
     /// Folds a fresh witness in place; the lengths were checked with the cross term.
     pub fn fold(&mut self, r: E::Scalar, fresh: &FreshWitness<E>, cross: &CrossTerm<E>) {
         for (running, fresh) in self.segments.iter_mut().zip(&fresh.segments) {
-            running.par_iter_mut().zip(fresh).for_each(|(running, fresh)| {
-                if !bool::from(fresh.is_zero()) {
-                    *running += r * fresh;
-                }
-            });
+            running
+                .par_iter_mut()
+                .zip(fresh)
+                .for_each(|(running, fresh)| {
+                    if !bool::from(fresh.is_zero()) {
+                        *running += r * fresh;
+                    }
+                });
         }
         for (running, fresh) in self.blinds.iter_mut().zip(&fresh.blinds) {
             *running += r * fresh;
         }
-        self.error.par_iter_mut().zip(&cross.vector).for_each(|(e, t)| *e += r * t);
+        self.error
+            .par_iter_mut()
+            .zip(&cross.vector)
+            .for_each(|(e, t)| *e += r * t);
         self.error_blind += r * cross.blind;
     }
 }
@@ -460,5 +538,7 @@ impl<E: FoldEngine> Witness<E> {
 /// # Errors
 /// [`FoldError::Encoding`] when the bytes are not below the modulus.
 pub fn decode_scalar<F: CircuitField>(bytes: &[u8; 32]) -> Result<F, FoldError> {
-    from_bytes(bytes).ok_or(FoldError::Encoding { what: "field element" })
+    from_bytes(bytes).ok_or(FoldError::Encoding {
+        what: "field element",
+    })
 }

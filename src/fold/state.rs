@@ -7,8 +7,8 @@ use crate::fold::r1cs::{Commitment, Fresh, Instance};
 use foldnet_gadgets::challenge::Challenge;
 use foldnet_gadgets::cycle::{Cycle, endomorphism};
 use foldnet_gadgets::eisenstein::{EisensteinError, EisensteinParams, Form};
-use foldnet_gadgets::hash::{HashConstants, Tag, hash};
 use foldnet_gadgets::field::CircuitField;
+use foldnet_gadgets::hash::{HashConstants, Tag, hash};
 use serde::{Deserialize, Serialize};
 
 /// Domain of the state hash `h`.
@@ -95,8 +95,14 @@ impl<C: Cycle> Context<C> {
         kind: usize,
         commitment: Option<&Commitment<C::Primary>>,
     ) -> C::F {
-        let limbs = commitment.map(|c| self.canonical(c).to_vec()).unwrap_or_default();
-        hash(&self.hash, MODEL, &model_elements(digest, C::F::from(kind as u64), limbs))
+        let limbs = commitment
+            .map(|c| self.canonical(c).to_vec())
+            .unwrap_or_default();
+        hash(
+            &self.hash,
+            MODEL,
+            &model_elements(digest, C::F::from(kind as u64), limbs),
+        )
     }
 
     /// `b' = RO(b, t_in, t_out)`.
@@ -145,7 +151,11 @@ impl<C: Cycle> Context<C> {
         let mut elements = vec![pp, C::F::from(kind as u64), running];
         // The first segment is hashed in the same canonical form as in `alpha`.
         for (i, commitment) in fresh.segments.iter().enumerate() {
-            elements.extend(if i == 0 { self.canonical(commitment) } else { self.point(commitment) });
+            elements.extend(if i == 0 {
+                self.canonical(commitment)
+            } else {
+                self.point(commitment)
+            });
         }
         elements.extend_from_slice(&fresh.x);
         elements.extend(self.point(cross));
@@ -272,7 +282,13 @@ impl<T> StatePreimage<T> {
     /// The elements in hashing order.
     pub fn elements(self) -> Vec<T> {
         let mut elements = vec![self.pp, self.index, self.model, self.start];
-        elements.extend([self.digest, self.input, self.tensors, self.batch, self.count]);
+        elements.extend([
+            self.digest,
+            self.input,
+            self.tensors,
+            self.batch,
+            self.count,
+        ]);
         elements.extend(self.entries);
         elements.push(self.cyclefold);
         elements.extend(self.accumulator.commitment);
@@ -321,4 +337,3 @@ pub struct Accumulator<C: Cycle> {
     /// `a`.
     pub value: C::F,
 }
-

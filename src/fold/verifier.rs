@@ -36,7 +36,11 @@ pub fn verify<C: Cycle, S: StepCircuit<C::F>>(
 }
 
 fn ensure(holds: bool, what: &'static str) -> Result<(), FoldError> {
-    if holds { Ok(()) } else { Err(FoldError::Statement { what }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(FoldError::Statement { what })
+    }
 }
 
 /// `z_0` and the end state have exactly the values that the statement fixes.
@@ -47,16 +51,28 @@ fn check_statement<C: Cycle, S: StepCircuit<C::F>>(
 ) -> Result<(), FoldError> {
     let state = &proof.state;
     let count = statement.inferences.len() as u64;
-    ensure(proof.index >= 1 && proof.index < 1 << 32, "the number of steps")?;
-    ensure(count >= 1 && state.count == count, "the number of inferences")?;
+    ensure(
+        proof.index >= 1 && proof.index < 1 << 32,
+        "the number of steps",
+    )?;
+    ensure(
+        count >= 1 && state.count == count,
+        "the number of inferences",
+    )?;
     ensure(state.model == statement.model, "the model id")?;
     let finished = state.digest == params.context.model_start(params.pp);
-    ensure(finished && state.tensors == state.input, "the end of the last inference")?;
+    ensure(
+        finished && state.tensors == state.input,
+        "the end of the last inference",
+    )?;
     let start = statement.inferences.first().map(|(input, _)| *input);
     ensure(start == Some(proof.start), "the first input")?;
-    let batch = statement.inferences.iter().fold(batch_start(), |batch, (input, output)| {
-        params.context.batch_step(batch, *input, *output)
-    });
+    let batch = statement
+        .inferences
+        .iter()
+        .fold(batch_start(), |batch, (input, output)| {
+            params.context.batch_step(batch, *input, *output)
+        });
     ensure(state.batch == batch, "the inputs and outputs")
 }
 
@@ -66,7 +82,9 @@ fn check_hashes<C: Cycle, S: StepCircuit<C::F>>(
     proof: &Recursion<C>,
 ) -> Result<(), FoldError> {
     let Some(last) = &proof.last else {
-        return Err(FoldError::Statement { what: "the last step" });
+        return Err(FoldError::Statement {
+            what: "the last step",
+        });
     };
     params.kind(last.kind)?;
     let context = &params.context;
@@ -81,19 +99,34 @@ fn check_hashes<C: Cycle, S: StepCircuit<C::F>>(
         tensors: state.tensors,
         batch: state.batch,
         count: C::F::from(state.count),
-        entries: proof.running.iter().map(|(u, _)| context.instance(u)).collect(),
+        entries: proof
+            .running
+            .iter()
+            .map(|(u, _)| context.instance(u))
+            .collect(),
         cyclefold: context.cyclefold(&proof.cyclefold.0),
         accumulator: context.accumulator(&proof.accumulator),
         kind: C::F::from(last.kind as u64),
     };
     let [first, _] = last.instance.segments.as_slice() else {
         let (expected, got) = (2, last.instance.segments.len());
-        return Err(FoldError::Length { what: "segments of the last instance", expected, got });
+        return Err(FoldError::Length {
+            what: "segments of the last instance",
+            expected,
+            got,
+        });
     };
-    let expected = [context.state(preimage), context.alpha(params.pp, last.kind, first)];
+    let expected = [
+        context.state(preimage),
+        context.alpha(params.pp, last.kind, first),
+    ];
     let [h, alpha] = last.instance.x.as_slice() else {
         let (expected, got) = (2, last.instance.x.len());
-        return Err(FoldError::Length { what: "public values of the last instance", expected, got });
+        return Err(FoldError::Length {
+            what: "public values of the last instance",
+            expected,
+            got,
+        });
     };
     ensure(*h == expected[0], "the state hash")?;
     ensure(*alpha == expected[1], "alpha")
@@ -105,11 +138,20 @@ fn check_instances<C: Cycle, S: StepCircuit<C::F>>(
 ) -> Result<(), FoldError> {
     let (expected, got) = (params.shapes.len(), proof.running.len());
     if expected != got {
-        return Err(FoldError::Length { what: "running instances", expected, got });
+        return Err(FoldError::Length {
+            what: "running instances",
+            expected,
+            got,
+        });
     }
     if let Some(last) = &proof.last {
         let shape = params.shape(last.kind)?;
-        shape.check_fresh(&params.primary, &last.instance, &last.witness, "the last instance")?;
+        shape.check_fresh(
+            &params.primary,
+            &last.instance,
+            &last.witness,
+            "the last instance",
+        )?;
     }
     for (shape, (instance, witness)) in params.shapes.iter().zip(&proof.running) {
         shape.check_relaxed(&params.primary, instance, witness, "a running instance")?;
@@ -131,20 +173,34 @@ fn check_accumulator<C: Cycle, S: StepCircuit<C::F>>(
     let accumulator = &proof.accumulator;
     let (expected, got) = (1 << params.weight_variables, proof.table.len());
     if expected != got {
-        return Err(FoldError::Length { what: "the accumulated polynomial", expected, got });
+        return Err(FoldError::Length {
+            what: "the accumulated polynomial",
+            expected,
+            got,
+        });
     }
     let (expected, got) = (params.weight_variables, accumulator.point.len());
     if expected != got {
-        return Err(FoldError::Length { what: "the accumulated point", expected, got });
+        return Err(FoldError::Length {
+            what: "the accumulated point",
+            expected,
+            got,
+        });
     }
     let what = "the accumulated claim";
     let scalar = accumulator.challenge.scalar(params.context.lambda);
     let commitment = accumulator.commitment.fold(scalar, &accumulator.pending);
     if Commitment::new(params.primary.commit(&proof.table, proof.blind)?) != commitment {
-        return Err(FoldError::Unsatisfied { what, detail: "commitment".into() });
+        return Err(FoldError::Unsatisfied {
+            what,
+            detail: "commitment".into(),
+        });
     }
     if sumcheck::evaluate(&proof.table, &accumulator.point) != accumulator.value {
-        return Err(FoldError::Unsatisfied { what, detail: "value".into() });
+        return Err(FoldError::Unsatisfied {
+            what,
+            detail: "value".into(),
+        });
     }
     Ok(())
 }

@@ -2,11 +2,12 @@
 #![allow(dead_code)]
 
 use bellpepper_core::{ConstraintSystem, SynthesisError};
-use foldnet::fold::params::{KeySource, Params};
+use foldnet::fold::params::Params;
 use foldnet::fold::prover::{Recursion, Start, Step, StepWeights};
 use foldnet::fold::r1cs::Commitment;
 use foldnet::fold::verifier::Statement;
-use foldnet::key::{CommitmentKey, KeyError};
+use foldnet::key::source::KeySource;
+use foldnet::progress::Silent;
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::field::from_i64;
@@ -30,8 +31,12 @@ pub struct Toy<F: CircuitField> {
 }
 
 impl<F: CircuitField> Toy<F> {
-    pub fn new(weights: bool, ends: bool) -> Self {
-        Toy { weights, ends, constants: HashConstants::default() }
+    pub fn new(weights: bool, ends: bool, constants: &HashConstants<F>) -> Self {
+        Toy {
+            weights,
+            ends,
+            constants: constants.clone(),
+        }
     }
 }
 
@@ -94,7 +99,12 @@ impl<F: CircuitField> StepCircuit<F> for Toy<F> {
         if self.weights {
             let value = committed.y.sub(&committed.x).wire().clone();
             transcript.absorb([&value]);
-            claims.push(Claim { slot: vec![false; VARIABLES], rows: 0, columns: 0, value });
+            claims.push(Claim {
+                slot: vec![false; VARIABLES],
+                rows: 0,
+                columns: 0,
+                value,
+            });
         }
         Ok(StepOutput {
             input_digest,
@@ -107,27 +117,16 @@ impl<F: CircuitField> StepCircuit<F> for Toy<F> {
 }
 
 /// Native digest of a toy tensor.
-pub fn tensor<C: Cycle>(x: i64) -> C::F {
-    hash(&HashConstants::default(), TENSOR, &[from_i64(x)])
-}
-
-/// Keys from labels, for the small sizes of tests.
-pub struct TestKeys;
-
-impl<C: Cycle> KeySource<C> for TestKeys {
-    fn primary(&mut self, size: usize) -> Result<CommitmentKey<C::Primary>, KeyError> {
-        Ok(CommitmentKey::from_label(size))
-    }
-
-    fn secondary(&mut self, size: usize) -> Result<CommitmentKey<C::Secondary>, KeyError> {
-        Ok(CommitmentKey::from_label(size))
-    }
+pub fn tensor<C: Cycle>(params: &Params<C, Toy<C::F>>, x: i64) -> C::F {
+    hash(&params.context().hash, TENSOR, &[from_i64(x)])
 }
 
 /// The kinds of the toy program: plain, weighted, and weighted ending an inference.
-pub fn toy_params<C: Cycle>() -> Params<C, Toy<C::F>> {
-    let kinds = vec![Toy::new(false, false), Toy::new(true, false), Toy::new(true, true)];
-    Params::new(kinds, VARIABLES, b"toy", &mut TestKeys).unwrap()
+pub fn toy_params<C: KeySource>() -> Params<C, Toy<C::F>> {
+    let constants = HashConstants::default();
+    let toy = |weights, ends| Toy::new(weights, ends, &constants);
+    let kinds = vec![toy(false, false), toy(true, false), toy(true, true)];
+    Params::new(kinds, VARIABLES, b"toy", None, &mut Silent).unwrap()
 }
 
 /// One step of a toy program: its kind and its weights.
@@ -159,8 +158,10 @@ pub fn toy_program<C: Cycle>(
 
 /// The model id of a toy program.
 pub fn toy_model<C: Cycle>(params: &Params<C, Toy<C::F>>, program: &[ToyStep<C>]) -> C::F {
-    let steps: Vec<_> =
-        program.iter().map(|s| (s.kind, s.weights.as_ref().map(|w| w.1))).collect();
+    let steps: Vec<_> = program
+        .iter()
+        .map(|s| (s.kind, s.weights.as_ref().map(|w| w.1)))
+        .collect();
     params.model_id(&steps).unwrap()
 }
 
@@ -173,18 +174,18 @@ pub fn toy_run<C: Cycle>(
 ) -> (Recursion<C>, Statement<C::F>) {
     let model = toy_model(params, program);
     let mut rng = ChaCha20Rng::seed_from_u64(9);
-    let start = tensor::<C>(inputs[0]);
+    let start = tensor(params, inputs[0]);
     let mut run = Recursion::begin(params, model, start, mode, &mut rng).unwrap();
     let mut inferences = Vec::new();
     for (i, input) in inputs.iter().enumerate() {
-        let next = tensor::<C>(*inputs.get(i + 1).unwrap_or(&inputs[0]));
+        let next = tensor(params, *inputs.get(i + 1).unwrap_or(&inputs[0]));
         let mut x = *input;
         for step in program {
             let y = x + step.weights.as_ref().map_or(1, |w| w.0.entries()[0]);
             toy_step(params, &mut run, step, (x, y), next);
             x = y;
         }
-        inferences.push((tensor::<C>(*input), tensor::<C>(x)));
+        inferences.push((tensor(params, *input), tensor(params, x)));
     }
     (run, Statement { model, inferences })
 }
@@ -200,8 +201,17 @@ pub fn toy_step<C: Cycle>(
     let weights = step
         .weights
         .as_ref()
-        .map(|(table, commitment, blind)| StepWeights { table, commitment: *commitment, blind: *blind });
+        .map(|(table, commitment, blind)| StepWeights {
+            table,
+            commitment: *commitment,
+            blind: *blind,
+        });
     let mut rng = ChaCha20Rng::seed_from_u64(run.index + 77);
-    let step = Step { kind: step.kind, trace: &trace, weights, next_input };
+    let step = Step {
+        kind: step.kind,
+        trace: &trace,
+        weights,
+        next_input,
+    };
     run.step(params, &step, &mut rng).unwrap();
 }

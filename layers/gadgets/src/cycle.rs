@@ -77,7 +77,11 @@ where
     let (x, _, _) = generator.to_coordinates();
     let (image, _, _) = (generator * lambda).to_coordinates();
     let beta = cube_root::<E::Base>();
-    if image == x * beta { (beta, lambda) } else { (beta.square(), lambda) }
+    if image == x * beta {
+        (beta, lambda)
+    } else {
+        (beta.square(), lambda)
+    }
 }
 
 /// The coefficient `b` of a curve `y^2 = x^3 + b`.

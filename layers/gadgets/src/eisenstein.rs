@@ -572,6 +572,44 @@ impl<F: CircuitField> ElementWires<F> {
         Ok(Self::short(&pair))
     }
 
+    /// Allocates the shortest representative of `value` without range checks; [`Form::Short`].
+    ///
+    /// Assumed: the components are proven to be in range elsewhere, as those of a value that a
+    /// constraint fixes or that an earlier circuit allocated with [`Self::alloc`] and hashed.
+    ///
+    /// # Errors
+    /// Only those of the underlying system.
+    pub fn alloc_proven_elsewhere<Q: CircuitField, CS: ConstraintSystem<F>>(
+        segment: &mut FirstSegment<'_, F, CS>,
+        params: &EisensteinParams<F, Q>,
+        name: &str,
+        value: &Q,
+    ) -> Result<Self, SynthesisError> {
+        let [a, b] = params.components(value, Form::Short);
+        let a = segment.alloc(format!("{name} a"), a)?;
+        let b = segment.alloc(format!("{name} b"), b)?;
+        Ok(Self::short(&[a, b]))
+    }
+
+    /// Allocates the integer of a challenge in 16 limbs; [`Form::Integer`].
+    ///
+    /// # Errors
+    /// Only those of the underlying system.
+    pub fn alloc_integer<CS: ConstraintSystem<F>>(
+        segment: &mut FirstSegment<'_, F, CS>,
+        name: &str,
+        challenge: Challenge,
+    ) -> Result<Self, SynthesisError> {
+        let bytes = to_bytes(&challenge.to_field::<F>());
+        let integer = segment.alloc_ranged(name, &bytes, HALF_BYTES)?;
+        let components = [integer.wire().clone(), Wire::zero()];
+        Ok(ElementWires {
+            components,
+            form: Form::Integer,
+            constant: None,
+        })
+    }
+
     /// The element of two components of [`COMPONENT_LIMBS`] limbs.
     fn short([a, b]: &[FirstWire<F>; 2]) -> Self {
         let components = [a.wire().clone(), b.wire().clone()];

@@ -56,5 +56,8 @@ pub fn from_bytes<F: CircuitField>(bytes: &[u8; 32]) -> Option<F> {
 /// The element of 64 uniform bytes, reduced modulo the field: its bias is below 2^-250.
 pub fn from_uniform<F: CircuitField>(bytes: &[u8; 64]) -> F {
     let radix = F::from(256);
-    bytes.iter().rev().fold(F::ZERO, |acc, byte| acc * radix + F::from(u64::from(*byte)))
+    bytes
+        .iter()
+        .rev()
+        .fold(F::ZERO, |acc, byte| acc * radix + F::from(u64::from(*byte)))
 }

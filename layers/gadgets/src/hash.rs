@@ -8,12 +8,12 @@ use crate::field::CircuitField;
 use crate::wire::{Wire, WireSystem};
 use bellpepper_core::{ConstraintSystem, Index, LinearCombination, SynthesisError, Variable};
 use generic_array::typenum::{U5, U24};
+use nova_snark::frontend as nova;
 use nova_snark::frontend::gadgets::poseidon::{
     Elt, IOPattern, PoseidonConstants, Simplex, Sponge, SpongeAPI, SpongeCircuit, SpongeOp,
     SpongeTrait, Strength,
 };
 use nova_snark::frontend::num::{AllocatedNum, Num};
-use nova_snark::frontend as nova;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -44,7 +44,9 @@ impl<F: CircuitField> Default for HashConstants<F> {
             wide: Sponge::<F, U24>::api_constants(Strength::Standard),
             narrow: Sponge::<F, U5>::api_constants(Strength::Standard),
         };
-        HashConstants { inner: Arc::new(inner) }
+        HashConstants {
+            inner: Arc::new(inner),
+        }
     }
 }
 
@@ -65,12 +67,14 @@ macro_rules! native_sponge {
 
 macro_rules! circuit_sponge {
     ($rate:ty, $constants:expr, $elements:expr, $cs:expr) => {{
-        let mut adapter = Adapter { cs: $cs.get_root(), field: PhantomData };
+        let mut adapter = Adapter {
+            cs: $cs.get_root(),
+            field: PhantomData,
+        };
         let elements: Vec<Elt<F>> = $elements;
         let length = elements.len() as u32;
         let mut namespace = nova::ConstraintSystem::namespace(&mut adapter, || "sponge");
-        let mut sponge =
-            SpongeCircuit::<F, $rate, _>::new_with_constants($constants, Simplex);
+        let mut sponge = SpongeCircuit::<F, $rate, _>::new_with_constants($constants, Simplex);
         sponge.start(pattern(length), None, &mut namespace);
         SpongeAPI::absorb(&mut sponge, length, &elements, &mut namespace);
         let output = SpongeAPI::squeeze(&mut sponge, 1, &mut namespace);
@@ -98,7 +102,10 @@ impl Tag {
     /// The tag as a field element.
     pub fn element<F: CircuitField>(self) -> F {
         let radix = F::from(256);
-        self.0.bytes().rev().fold(F::ZERO, |sum, byte| sum * radix + F::from(u64::from(byte)))
+        self.0
+            .bytes()
+            .rev()
+            .fold(F::ZERO, |sum, byte| sum * radix + F::from(u64::from(byte)))
     }
 }
 
@@ -201,9 +208,10 @@ fn from_nova_variable(variable: nova::Variable) -> Variable {
 }
 
 fn from_nova<F: CircuitField>(lc: &nova::LinearCombination<F>) -> LinearCombination<F> {
-    lc.iter().fold(LinearCombination::zero(), |sum, (variable, coefficient)| {
-        sum + (*coefficient, from_nova_variable(variable))
-    })
+    lc.iter()
+        .fold(LinearCombination::zero(), |sum, (variable, coefficient)| {
+            sum + (*coefficient, from_nova_variable(variable))
+        })
 }
 
 /// Presents a bellpepper-core system as nova-snark's, for nova-snark's Poseidon circuit only.
@@ -233,7 +241,10 @@ impl<F: CircuitField, CS: ConstraintSystem<F>> nova::ConstraintSystem<F> for Ada
         AR: Into<String>,
     {
         let value = value()?;
-        self.cs.alloc(annotation, || Ok(value)).map(to_nova).map_err(to_nova_error)
+        self.cs
+            .alloc(annotation, || Ok(value))
+            .map(to_nova)
+            .map_err(to_nova_error)
     }
 
     fn alloc_input<V, A, AR>(
@@ -247,7 +258,10 @@ impl<F: CircuitField, CS: ConstraintSystem<F>> nova::ConstraintSystem<F> for Ada
         AR: Into<String>,
     {
         let value = value()?;
-        self.cs.alloc_input(annotation, || Ok(value)).map(to_nova).map_err(to_nova_error)
+        self.cs
+            .alloc_input(annotation, || Ok(value))
+            .map(to_nova)
+            .map_err(to_nova_error)
     }
 
     fn enforce<A, AR, LA, LB, LC>(&mut self, annotation: A, a: LA, b: LB, c: LC)

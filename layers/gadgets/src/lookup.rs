@@ -56,7 +56,10 @@ impl<F: CircuitField> Lookups<F> {
             .enumerate()
             .map(|(row, count)| alloc(format!("multiplicity {row}"), F::from(*count)))
             .collect::<Result<_, _>>()?;
-        Ok(ClosedLookups { values: self.values, multiplicities })
+        Ok(ClosedLookups {
+            values: self.values,
+            multiplicities,
+        })
     }
 }
 
@@ -64,7 +67,9 @@ impl<F: CircuitField> Lookups<F> {
 fn row<F: CircuitField>(value: F) -> Option<usize> {
     let bytes = crate::field::to_bytes(&value);
     let (low, high) = bytes.split_at(1);
-    high.iter().all(|byte| *byte == 0).then(|| usize::from(low[0]))
+    high.iter()
+        .all(|byte| *byte == 0)
+        .then(|| usize::from(low[0]))
 }
 
 /// Values and multiplicities of a closed first segment.
@@ -95,17 +100,22 @@ impl<F: CircuitField> ClosedLookups<F> {
         g: &Wire<F>,
     ) -> Result<(), SynthesisError> {
         let shifted: Vec<Wire<F>> = self.values.iter().map(|v| v.wire().add(g)).collect();
-        let rows: Vec<Wire<F>> =
-            (0..TABLE_ROWS).map(|row| g.add_constant(F::from(row as u64))).collect();
-        let mut inverses: Vec<F> =
-            shifted.iter().chain(&rows).map(Wire::value).collect();
+        let rows: Vec<Wire<F>> = (0..TABLE_ROWS)
+            .map(|row| g.add_constant(F::from(row as u64)))
+            .collect();
+        let mut inverses: Vec<F> = shifted.iter().chain(&rows).map(Wire::value).collect();
         invert_all(&mut inverses);
         let (value_inverses, row_inverses) = inverses.split_at(shifted.len());
 
         let mut sum = Wire::zero();
         for (i, (wire, inverse)) in shifted.iter().zip(value_inverses).enumerate() {
             let inverse = cs.wire(|| format!("value {i} inverse"), *inverse)?;
-            cs.enforce_product(|| format!("value {i} inverse"), wire, &inverse, &Wire::one());
+            cs.enforce_product(
+                || format!("value {i} inverse"),
+                wire,
+                &inverse,
+                &Wire::one(),
+            );
             sum.add_assign(&inverse);
         }
         let multiplicities = rows.iter().zip(row_inverses).zip(&self.multiplicities);

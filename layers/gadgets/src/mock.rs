@@ -23,7 +23,11 @@ pub struct Failure<F> {
 
 impl<F: fmt::Debug> fmt::Display for Failure<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?} * {:?} != {:?}", self.path, self.a, self.b, self.c)
+        write!(
+            f,
+            "{}: {:?} * {:?} != {:?}",
+            self.path, self.a, self.b, self.c
+        )
     }
 }
 
@@ -88,7 +92,10 @@ impl<F: CircuitField> MockSystem<F> {
 
     /// The paths of all auxiliary variables, in the order of allocation.
     pub fn auxiliary_paths(&self) -> Vec<String> {
-        self.auxiliary.iter().map(|(path, _)| path.clone()).collect()
+        self.auxiliary
+            .iter()
+            .map(|(path, _)| path.clone())
+            .collect()
     }
 
     /// The values of all auxiliary variables, in the order of allocation.
@@ -98,7 +105,11 @@ impl<F: CircuitField> MockSystem<F> {
 
     /// The values of all public inputs, without the constant one.
     pub fn input_values(&self) -> Vec<F> {
-        self.inputs.iter().skip(1).map(|(_, value)| *value).collect()
+        self.inputs
+            .iter()
+            .skip(1)
+            .map(|(_, value)| *value)
+            .collect()
     }
 
     /// Names given twice or left empty, among variables and among constraints.
@@ -128,7 +139,10 @@ impl<F: CircuitField> MockSystem<F> {
     /// Overwrites auxiliary variable `index`; false when there is none.
     #[must_use]
     pub fn set_auxiliary(&mut self, index: usize, value: F) -> bool {
-        self.auxiliary.get_mut(index).map(|entry| entry.1 = value).is_some()
+        self.auxiliary
+            .get_mut(index)
+            .map(|entry| entry.1 = value)
+            .is_some()
     }
 
     /// Every constraint that fails, in order, and every name that is not unique.
@@ -139,14 +153,17 @@ impl<F: CircuitField> MockSystem<F> {
             b: F::ZERO,
             c: F::ONE,
         });
-        duplicates.chain(self.constraints.iter().filter_map(|c| self.check(c))).collect()
+        duplicates
+            .chain(self.constraints.iter().filter_map(|c| self.check(c)))
+            .collect()
     }
 
     /// The constraints that mention auxiliary variable `index` and fail: all that can change when
     /// only this variable is overwritten in a satisfied system.
     pub fn failures_touching(&self, index: usize) -> Vec<Failure<F>> {
         let mentions = |lc: &LinearCombination<F>| {
-            lc.iter().any(|(v, _)| v.get_unchecked() == Index::Aux(index))
+            lc.iter()
+                .any(|(v, _)| v.get_unchecked() == Index::Aux(index))
         };
         self.constraints
             .iter()
@@ -173,7 +190,10 @@ impl<F: CircuitField> MockSystem<F> {
         for (i, rows) in touching.iter().enumerate() {
             let original = self.auxiliary[i].1;
             self.auxiliary[i].1 = original + F::ONE;
-            if rows.iter().all(|row| self.check(&self.constraints[*row]).is_none()) {
+            if rows
+                .iter()
+                .all(|row| self.check(&self.constraints[*row]).is_none())
+            {
                 free.push(self.auxiliary[i].0.clone());
             }
             self.auxiliary[i].1 = original;
@@ -191,9 +211,17 @@ impl<F: CircuitField> MockSystem<F> {
                     }
             })
         };
-        let (a, b, c) =
-            (evaluate(&constraint.a), evaluate(&constraint.b), evaluate(&constraint.c));
-        (a * b != c).then(|| Failure { path: constraint.path.clone(), a, b, c })
+        let (a, b, c) = (
+            evaluate(&constraint.a),
+            evaluate(&constraint.b),
+            evaluate(&constraint.c),
+        );
+        (a * b != c).then(|| Failure {
+            path: constraint.path.clone(),
+            a,
+            b,
+            c,
+        })
     }
 }
 
@@ -241,7 +269,12 @@ impl<F: CircuitField> ConstraintSystem<F> for MockSystem<F> {
         let name = annotation().into();
         let empty = name.is_empty();
         let path = self.path(name);
-        if empty || self.constraint_names.insert(path.clone(), self.constraints.len()).is_some() {
+        if empty
+            || self
+                .constraint_names
+                .insert(path.clone(), self.constraints.len())
+                .is_some()
+        {
             self.duplicates.push(format!("constraint {path}"));
         }
         self.constraints.push(Constraint {

@@ -88,7 +88,10 @@ pub struct FirstSegment<'a, F: CircuitField, CS: ConstraintSystem<F>> {
 impl<'a, F: CircuitField, CS: ConstraintSystem<F>> FirstSegment<'a, F, CS> {
     /// Opens the first segment of an empty system.
     pub fn open(cs: &'a mut CS) -> Self {
-        FirstSegment { cs, lookups: Lookups::default() }
+        FirstSegment {
+            cs,
+            lookups: Lookups::default(),
+        }
     }
 
     /// Allocates a first-segment variable. Nothing is enforced about it.

@@ -33,7 +33,10 @@ fn limbs<F: CircuitField>(x: &F) -> Limbs {
     let bytes = to_bytes(x);
     let mut limbs = [0; 4];
     for (limb, bytes) in limbs.iter_mut().zip(bytes.chunks_exact(8)) {
-        *limb = bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        *limb = bytes
+            .iter()
+            .rev()
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
     }
     limbs
 }
@@ -103,16 +106,27 @@ impl Digit {
     #[inline(always)]
     fn read(self, weights: &[i64], mut write: impl FnMut(usize, u32)) {
         match self {
-            Digit::Whole => weights.iter().enumerate().for_each(|(i, w)| write(i, self.of(*w))),
-            Digit::Low => weights.iter().enumerate().for_each(|(i, w)| write(i, self.of(*w))),
-            Digit::High => weights.iter().enumerate().for_each(|(i, w)| write(i, self.of(*w))),
+            Digit::Whole => weights
+                .iter()
+                .enumerate()
+                .for_each(|(i, w)| write(i, self.of(*w))),
+            Digit::Low => weights
+                .iter()
+                .enumerate()
+                .for_each(|(i, w)| write(i, self.of(*w))),
+            Digit::High => weights
+                .iter()
+                .enumerate()
+                .for_each(|(i, w)| write(i, self.of(*w))),
         }
     }
 }
 
 /// Whether [`Digit::Whole`] represents every weight.
 fn is_narrow(weights: &[i64]) -> bool {
-    let high = weights.iter().fold(0, |high, w| high | (*w as u64).wrapping_add(1 << 31));
+    let high = weights
+        .iter()
+        .fold(0, |high, w| high | (*w as u64).wrapping_add(1 << 31));
     high >> 32 == 0
 }
 
@@ -184,7 +198,9 @@ pub fn inner<F: CircuitField>(weights: &[i64], eq: &[F]) -> F {
     let length = weights.len().min(eq.len());
     let (weights, eq) = (&weights[..length], &eq[..length]);
     let chunks = weights.par_chunks(CHUNK).zip(eq.par_chunks(CHUNK));
-    chunks.map(|(weights, eq)| Multipliers::new(eq).dot(weights)).sum()
+    chunks
+        .map(|(weights, eq)| Multipliers::new(eq).dot(weights))
+        .sum()
 }
 
 /// `out[h] = sum_c eq[c] * W[h][offset + c]` for every row `h` of the row-major table `W` of
@@ -221,7 +237,10 @@ pub fn row_products<F: CircuitField>(
 pub fn evaluate<F: CircuitField>(weights: &[i64], point: &[F]) -> F {
     let (high, low) = point.split_at(point.len().saturating_sub(LOW_VARIABLES));
     let rows = row_products(weights, 1 << low.len(), 0, &eq_table(low));
-    rows.iter().zip(eq_table(high)).map(|(row, eq)| *row * eq).sum()
+    rows.iter()
+        .zip(eq_table(high))
+        .map(|(row, eq)| *row * eq)
+        .sum()
 }
 
 /// `out[j] = sum_n eq[n] * W[n][j]` for the row-major table `W` of `columns` per row and
@@ -244,7 +263,10 @@ pub fn combine_rows<F: CircuitField>(weights: &[i64], columns: usize, eq: &[F]) 
         let sums = blocks.par_iter().map(|(weights, multipliers)| {
             combine_tile(weights, columns, start, width, multipliers)
         });
-        sums.reduce(|| [F::ZERO; COLUMN_TILE], |a, b| std::array::from_fn(|i| a[i] + b[i]))
+        sums.reduce(
+            || [F::ZERO; COLUMN_TILE],
+            |a, b| std::array::from_fn(|i| a[i] + b[i]),
+        )
     };
     let starts: Vec<usize> = (0..columns).step_by(COLUMN_TILE).collect();
     let tiles: Vec<[F; COLUMN_TILE]> = starts.into_par_iter().map(tile).collect();
@@ -308,7 +330,10 @@ fn combine_tile<F: CircuitField>(
 /// Exact for every `i64`. The multiples of `beta` by every byte at every position are tabulated,
 /// so that a weight of 8 bits more costs one addition more and none costs a multiplication.
 pub fn accumulate<F: CircuitField>(acc: &mut [F], beta: F, weights: &[i64]) {
-    let magnitude = weights.par_chunks(CHUNK).map(magnitude_bits).reduce(|| 0, |a, b| a | b);
+    let magnitude = weights
+        .par_chunks(CHUNK)
+        .map(magnitude_bits)
+        .reduce(|| 0, |a, b| a | b);
     match (u64::BITS - magnitude.leading_zeros()) / 8 {
         0 => add_multiples::<F, 1>(acc, beta, weights),
         1 => add_multiples::<F, 2>(acc, beta, weights),
@@ -320,22 +345,26 @@ pub fn accumulate<F: CircuitField>(acc: &mut [F], beta: F, weights: &[i64]) {
 
 /// The bits set in any magnitude, `-1 - w` for a negative weight.
 fn magnitude_bits(weights: &[i64]) -> u64 {
-    weights.iter().fold(0, |bits, weight| bits | (*weight ^ *weight >> 63) as u64)
+    weights
+        .iter()
+        .fold(0, |bits, weight| bits | (*weight ^ *weight >> 63) as u64)
 }
 
 /// [`accumulate`] for weights of `8 * BYTES` bits, sign included.
 fn add_multiples<F: CircuitField, const BYTES: usize>(acc: &mut [F], beta: F, weights: &[i64]) {
     let tables = multiples::<F, BYTES>(beta);
-    acc.par_chunks_mut(CHUNK).zip(weights.par_chunks(CHUNK)).for_each(|(acc, weights)| {
-        for (entry, weight) in acc.iter_mut().zip(weights) {
-            let bytes = weight.to_le_bytes();
-            let mut multiple = tables[0][usize::from(bytes[0])];
-            for (table, byte) in tables.iter().zip(bytes).skip(1) {
-                multiple += table[usize::from(byte)];
+    acc.par_chunks_mut(CHUNK)
+        .zip(weights.par_chunks(CHUNK))
+        .for_each(|(acc, weights)| {
+            for (entry, weight) in acc.iter_mut().zip(weights) {
+                let bytes = weight.to_le_bytes();
+                let mut multiple = tables[0][usize::from(bytes[0])];
+                for (table, byte) in tables.iter().zip(bytes).skip(1) {
+                    multiple += table[usize::from(byte)];
+                }
+                *entry += multiple;
             }
-            *entry += multiple;
-        }
-    });
+        });
 }
 
 /// `tables[k][b] = b * 2^(8k) * beta`, where the last byte is signed.

@@ -56,7 +56,12 @@ pub struct WeightTable {
 impl fmt::Debug for WeightTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The entries may be secret, so only the size is shown.
-        write!(f, "WeightTable({} entries, 2^{})", self.entries.len(), self.variables)
+        write!(
+            f,
+            "WeightTable({} entries, 2^{})",
+            self.entries.len(),
+            self.variables
+        )
     }
 }
 
@@ -64,8 +69,10 @@ impl WeightTable {
     /// The table of `entries`, read as padded with zeros to `2^variables`; `None` when there are
     /// more entries than that.
     pub fn new(entries: Vec<i64>, variables: usize) -> Option<Self> {
-        (variables < 48 && entries.len() <= 1 << variables)
-            .then(|| WeightTable { entries: Arc::new(entries), variables })
+        (variables < 48 && entries.len() <= 1 << variables).then(|| WeightTable {
+            entries: Arc::new(entries),
+            variables,
+        })
     }
 
     /// The entries that are stored; those after the last are zero.

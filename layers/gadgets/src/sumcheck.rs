@@ -45,7 +45,9 @@ pub struct Replay<F> {
 impl<F: CircuitField> Replay<F> {
     /// Replays `messages` in order; missing ones read as zeros.
     pub fn new(messages: Vec<Message<F>>) -> Self {
-        Replay { messages: messages.into_iter() }
+        Replay {
+            messages: messages.into_iter(),
+        }
     }
 }
 
@@ -201,5 +203,8 @@ pub fn eq_eval_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
 /// is read as padded with zeros.
 pub fn evaluate<F: CircuitField>(table: &[F], point: &[F]) -> F {
     let eq = eq_table(point);
-    table.iter().zip(&eq).fold(F::ZERO, |sum, (value, weight)| sum + *value * weight)
+    table
+        .iter()
+        .zip(&eq)
+        .fold(F::ZERO, |sum, (value, weight)| sum + *value * weight)
 }

@@ -162,14 +162,20 @@ pub struct WitnessSystem<F: CircuitField> {
 
 impl<F: CircuitField> Default for WitnessSystem<F> {
     fn default() -> Self {
-        WitnessSystem { auxiliary: Vec::new(), inputs: vec![F::ONE] }
+        WitnessSystem {
+            auxiliary: Vec::new(),
+            inputs: vec![F::ONE],
+        }
     }
 }
 
 impl<F: CircuitField> WitnessSystem<F> {
     /// An empty system with room for `variables` auxiliary variables.
     pub fn with_capacity(variables: usize) -> Self {
-        WitnessSystem { auxiliary: Vec::with_capacity(variables), inputs: vec![F::ONE] }
+        WitnessSystem {
+            auxiliary: Vec::with_capacity(variables),
+            inputs: vec![F::ONE],
+        }
     }
 
     /// The values of the auxiliary variables so far.
@@ -202,7 +208,9 @@ impl<F: CircuitField> ConstraintSystem<F> for WitnessSystem<F> {
         AR: Into<String>,
     {
         self.auxiliary.push(value()?);
-        Ok(Variable::new_unchecked(Index::Aux(self.auxiliary.len() - 1)))
+        Ok(Variable::new_unchecked(Index::Aux(
+            self.auxiliary.len() - 1,
+        )))
     }
 
     fn alloc_input<V, A, AR>(&mut self, _: A, value: V) -> Result<Variable, SynthesisError>
@@ -255,7 +263,10 @@ impl<F: CircuitField> ConstraintSystem<F> for WitnessSystem<F> {
         let first_input = self.inputs.len();
         self.auxiliary.resize(first_aux + aux, F::ZERO);
         self.inputs.resize(first_input + inputs, F::ZERO);
-        (&mut self.auxiliary[first_aux..], &mut self.inputs[first_input..])
+        (
+            &mut self.auxiliary[first_aux..],
+            &mut self.inputs[first_input..],
+        )
     }
 
     fn allocate_empty_inputs(&mut self, n: usize) -> &mut [F] {

@@ -20,7 +20,10 @@ pub struct Transcript<F: CircuitField> {
 impl<F: CircuitField> Transcript<F> {
     /// A transcript for one purpose.
     pub fn new(constants: &HashConstants<F>, tag: Tag) -> Self {
-        Transcript { constants: constants.clone(), state: vec![tag.element()] }
+        Transcript {
+            constants: constants.clone(),
+            state: vec![tag.element()],
+        }
     }
 
     /// Absorbs elements in order.

@@ -19,7 +19,11 @@ pub struct Wire<F: CircuitField> {
 impl<F: CircuitField> Wire<F> {
     /// The wire of a constant.
     pub fn constant(value: F) -> Self {
-        Wire { terms: Vec::new(), constant: value, value }
+        Wire {
+            terms: Vec::new(),
+            constant: value,
+            value,
+        }
     }
 
     /// The constant zero.
@@ -34,8 +38,16 @@ impl<F: CircuitField> Wire<F> {
 
     /// The wire of one variable; `track` is false in witness systems, which keep no terms.
     pub(crate) fn from_variable(variable: Variable, value: F, track: bool) -> Self {
-        let terms = if track { vec![(variable, F::ONE)] } else { Vec::new() };
-        Wire { terms, constant: F::ZERO, value }
+        let terms = if track {
+            vec![(variable, F::ONE)]
+        } else {
+            Vec::new()
+        };
+        Wire {
+            terms,
+            constant: F::ZERO,
+            value,
+        }
     }
 
     /// The value under the current assignment.
@@ -97,7 +109,8 @@ impl<F: CircuitField> Wire<F> {
 
     /// `self += factor * other`.
     pub fn add_scaled(&mut self, factor: F, other: &Self) {
-        self.terms.extend(other.terms.iter().map(|(v, c)| (*v, *c * factor)));
+        self.terms
+            .extend(other.terms.iter().map(|(v, c)| (*v, *c * factor)));
         self.constant += factor * other.constant;
         self.value += factor * other.value;
     }
@@ -253,7 +266,12 @@ pub trait WireSystem<F: CircuitField>: ConstraintSystem<F> {
         let zero = bool::from(x.value().is_zero());
         let bit = self.wire(|| format!("{name} bit"), F::from(u64::from(zero)))?;
         let hint = self.wire(|| format!("{name} hint"), hint)?;
-        self.enforce_product(|| format!("{name} non-zero"), x, &hint, &Wire::one().sub(&bit));
+        self.enforce_product(
+            || format!("{name} non-zero"),
+            x,
+            &hint,
+            &Wire::one().sub(&bit),
+        );
         self.enforce_product(|| format!("{name} zero"), x, &bit, &Wire::zero());
         Ok(bit)
     }
@@ -269,7 +287,9 @@ pub trait WireSystem<F: CircuitField>: ConstraintSystem<F> {
         then: &Wire<F>,
         otherwise: &Wire<F>,
     ) -> Result<Wire<F>, SynthesisError> {
-        Ok(self.product(name, bit, &then.sub(otherwise))?.add(otherwise))
+        Ok(self
+            .product(name, bit, &then.sub(otherwise))?
+            .add(otherwise))
     }
 }
 
@@ -320,11 +340,17 @@ fn enforce_canonical<F: CircuitField, CS: ConstraintSystem<F>>(
     let mut equal = Wire::one();
     let mut i = bits.len();
     while i > 0 {
-        let run = limit[..i].iter().rev().take_while(|b| **b == limit[i - 1]).count();
+        let run = limit[..i]
+            .iter()
+            .rev()
+            .take_while(|b| **b == limit[i - 1])
+            .count();
         let block = &bits[i - run..i];
         if limit[i - 1] {
             // The product of the run: `n` bits are all one iff their sum minus n is zero.
-            let missing = Wire::sum(block).scale(-F::ONE).add_constant(F::from(run as u64));
+            let missing = Wire::sum(block)
+                .scale(-F::ONE)
+                .add_constant(F::from(run as u64));
             let all_set = if run == 1 {
                 block[0].clone()
             } else {

@@ -18,12 +18,18 @@ const TAG: Tag = Tag::new("test");
 
 fn wires(cs: &mut MockSystem<Fr>, count: usize) -> Vec<Wire<Fr>> {
     (0..count)
-        .map(|i| cs.wire(|| format!("input {i}"), from_i64(i as i64 * 7 - 3)).unwrap())
+        .map(|i| {
+            cs.wire(|| format!("input {i}"), from_i64(i as i64 * 7 - 3))
+                .unwrap()
+        })
         .collect()
 }
 
 fn paths(cs: &MockSystem<Fr>) -> Vec<String> {
-    cs.failures().into_iter().map(|failure| failure.path).collect()
+    cs.failures()
+        .into_iter()
+        .map(|failure| failure.path)
+        .collect()
 }
 
 #[test]
@@ -40,7 +46,11 @@ fn hash_circuit_equals_native_at_every_length() {
             .collect();
         let values: Vec<Fr> = inputs.iter().map(Wire::value).collect();
         let digest = hash_circuit(&mut cs, &constants, TAG, &inputs).unwrap();
-        assert_eq!(digest.value(), hash(&constants, TAG, &values), "length {length}");
+        assert_eq!(
+            digest.value(),
+            hash(&constants, TAG, &values),
+            "length {length}"
+        );
         assert_eq!(cs.failures(), vec![], "length {length}");
     }
 }
@@ -49,8 +59,14 @@ fn hash_circuit_equals_native_at_every_length() {
 fn hash_binds_tag_and_length() {
     let constants = HashConstants::<Fr>::default();
     let zero = [Fr::ZERO; 3];
-    assert_ne!(hash(&constants, TAG, &zero[..2]), hash(&constants, TAG, &zero));
-    assert_ne!(hash(&constants, TAG, &zero), hash(&constants, Tag::new("other"), &zero));
+    assert_ne!(
+        hash(&constants, TAG, &zero[..2]),
+        hash(&constants, TAG, &zero)
+    );
+    assert_ne!(
+        hash(&constants, TAG, &zero),
+        hash(&constants, Tag::new("other"), &zero)
+    );
 }
 
 #[test]
@@ -69,7 +85,9 @@ fn witness_system_allocates_what_the_mock_system_does() {
     let mut witness = WitnessSystem::<Fr>::default();
     let mut shape = ShapeSystem::<Fr>::default();
     fn body<CS: ConstraintSystem<Fr>>(cs: &mut CS, constants: &HashConstants<Fr>) {
-        let x: Vec<_> = (0..13).map(|i| cs.wire(|| format!("x {i}"), Fr::from(i)).unwrap()).collect();
+        let x: Vec<_> = (0..13)
+            .map(|i| cs.wire(|| format!("x {i}"), Fr::from(i)).unwrap())
+            .collect();
         let digest = hash_circuit(cs, constants, TAG, &x).unwrap();
         bits(cs, &digest, Fr::NUM_BITS as usize).unwrap();
     }
@@ -123,7 +141,10 @@ fn canonical_bits_reject_the_value_plus_modulus() {
     }
     let failed = paths(&cs);
     assert!(!failed.contains(&"bits recompose".to_string()));
-    assert!(failed.iter().any(|path| path.contains("canonical")), "{failed:?}");
+    assert!(
+        failed.iter().any(|path| path.contains("canonical")),
+        "{failed:?}"
+    );
 }
 
 #[test]
@@ -136,7 +157,11 @@ fn a_value_outside_the_table_is_rejected() {
         let lookups = segment.close().unwrap();
         let g = cs.wire(|| "g", Fr::from(987_654_321)).unwrap();
         lookups.constrain(&mut cs, &g).unwrap();
-        let expected: Vec<String> = if accepted { vec![] } else { vec!["sums agree".into()] };
+        let expected: Vec<String> = if accepted {
+            vec![]
+        } else {
+            vec!["sums agree".into()]
+        };
         assert_eq!(paths(&cs), expected, "value {value}");
     }
 }
@@ -188,18 +213,31 @@ fn sumcheck_reduces_to_the_evaluation() {
     let g: Vec<Fr> = (0..16).map(|_| Fr::random(&mut rng)).collect();
     let claim = f.iter().zip(&g).map(|(f, g)| f * g).sum();
     let constants = HashConstants::default();
-    let prover = || Product { f: f.clone(), g: g.clone() };
+    let prover = || Product {
+        f: f.clone(),
+        g: g.clone(),
+    };
 
-    let (point, last) =
-        sumcheck::run(&mut Transcript::new(&constants, TAG), claim, 4, &mut prover());
-    assert_eq!(last, sumcheck::evaluate(&f, &point) * sumcheck::evaluate(&g, &point));
+    let (point, last) = sumcheck::run(
+        &mut Transcript::new(&constants, TAG),
+        claim,
+        4,
+        &mut prover(),
+    );
+    assert_eq!(
+        last,
+        sumcheck::evaluate(&f, &point) * sumcheck::evaluate(&g, &point)
+    );
 
     let mut cs = MockSystem::new();
     let wire = cs.wire(|| "claim", claim).unwrap();
     let mut transcript = TranscriptCircuit::new(&constants, TAG);
     let (circuit_point, circuit_last) =
         sumcheck::run_circuit(&mut cs, &mut transcript, &wire, 4, &mut prover()).unwrap();
-    assert_eq!(point, circuit_point.iter().map(Wire::value).collect::<Vec<_>>());
+    assert_eq!(
+        point,
+        circuit_point.iter().map(Wire::value).collect::<Vec<_>>()
+    );
     assert_eq!(last, circuit_last.value());
     assert_eq!(cs.failures(), vec![]);
 }
@@ -212,7 +250,11 @@ fn eq_tables_and_evaluations_agree() {
     let mut cs = MockSystem::new();
     let mut alloc = |name: &str, values: &[Fr]| -> Vec<Wire<Fr>> {
         let name = |i: usize| format!("{name} {i}");
-        values.iter().enumerate().map(|(i, v)| cs.wire(|| name(i), *v).unwrap()).collect()
+        values
+            .iter()
+            .enumerate()
+            .map(|(i, v)| cs.wire(|| name(i), *v).unwrap())
+            .collect()
     };
     let (x, y) = (alloc("x", &point), alloc("y", &other));
     for count in [1, 5, 11, 16] {
@@ -223,7 +265,10 @@ fn eq_tables_and_evaluations_agree() {
     }
     let value = sumcheck::eq_eval_circuit(&mut cs, &x, &y).unwrap().value();
     assert_eq!(value, sumcheck::eq_eval(&point, &other));
-    assert_eq!(value, sumcheck::evaluate(&sumcheck::eq_table(&point), &other));
+    assert_eq!(
+        value,
+        sumcheck::evaluate(&sumcheck::eq_table(&point), &other)
+    );
     assert_eq!(cs.failures(), vec![]);
 }
 
