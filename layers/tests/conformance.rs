@@ -14,7 +14,12 @@ use std::collections::HashSet;
 fn shape(layer: &Layer) -> ChainShape {
     let layers = vec![layer.clone()];
     let weight_variables = required_variables(&layers);
-    ChainShape { layers, bits: 8, weight_variables, ends_inference: true }
+    ChainShape {
+        layers,
+        bits: 8,
+        weight_variables,
+        ends_inference: true,
+    }
 }
 
 fn samples() -> impl Iterator<Item = (&'static str, Layer)> {
@@ -46,7 +51,10 @@ fn every_sample_is_satisfied_agrees_with_the_reference_and_is_pinned() {
                 let size = (matrix.rows, matrix.columns);
                 let entry = |random: &mut Random| random.between(-(1 << 15), 1 << 15);
                 let entries = Array2::from_shape_simple_fn(size, || entry(&mut random));
-                (entries, Array1::from_shape_simple_fn(matrix.rows, || entry(&mut random)))
+                (
+                    entries,
+                    Array1::from_shape_simple_fn(matrix.rows, || entry(&mut random)),
+                )
             })
             .collect();
         let table = pack(&shape, &weights).unwrap();
@@ -69,10 +77,15 @@ fn the_declared_cost_of_every_sample_is_the_actual_cost() {
         let mut segment = FirstSegment::open(&mut cs);
         let alloc = |i| segment.alloc(format!("input {i}"), Fr::from(0)).unwrap();
         let input: Vec<_> = (0..layer.inputs()).map(alloc).collect();
-        let wires = layer.commit(&layer.dummy_trace(), &input, &mut segment).unwrap();
+        let wires = layer
+            .commit(&layer.dummy_trace(), &input, &mut segment)
+            .unwrap();
         let lookups = segment.close().unwrap().len();
         layer.constrain(&wires, &mut cs).unwrap();
-        assert_eq!((lookups, cs.rows()), (layer.cost().lookups, layer.cost().constraints));
+        assert_eq!(
+            (lookups, cs.rows()),
+            (layer.cost().lookups, layer.cost().constraints)
+        );
     }
 }
 

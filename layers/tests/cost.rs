@@ -30,13 +30,25 @@ impl Hashes {
 /// 8-bit activations, 16-bit weights: 7 + 15 bits and one for each doubling of the inputs.
 fn dense(inputs: usize, outputs: usize, low: i64, shift: u32) -> Dense {
     let accumulator_bits = 23 + inputs.ilog2();
-    Dense { inputs, outputs, shift, low, high: 127, accumulator_bits }
+    Dense {
+        inputs,
+        outputs,
+        shift,
+        low,
+        high: 127,
+        accumulator_bits,
+    }
 }
 
 fn shape(layers: Vec<Dense>) -> ChainShape {
     let layers: Vec<_> = layers.into_iter().map(Into::into).collect();
     let weight_variables = required_variables(&layers);
-    ChainShape { layers, bits: 8, weight_variables, ends_inference: false }
+    ChainShape {
+        layers,
+        bits: 8,
+        weight_variables,
+        ends_inference: false,
+    }
 }
 
 fn measure(shape: &ChainShape) -> Size {
@@ -60,7 +72,11 @@ fn the_declared_cost_is_the_actual_cost() {
     for shape in [
         shape(vec![dense(5, 3, 0, 18)]),
         shape(vec![dense(1, 1, 0, 18)]),
-        shape(vec![dense(64, 10, -128, 18), dense(10, 33, 0, 18), dense(33, 1, -128, 18)]),
+        shape(vec![
+            dense(64, 10, -128, 18),
+            dense(10, 33, 0, 18),
+            dense(33, 1, -128, 18),
+        ]),
         shape(vec![dense(100, 70, 0, 18), dense(70, 100, 0, 18)]),
     ] {
         let size = measure(&shape);
@@ -100,13 +116,19 @@ fn at_most_twenty_constraints_an_activation_and_none_a_weight() {
             // Without the digests an output costs less than 20 even if the inputs cost nothing;
             // with them, inputs and outputs together do. A short digest costs a whole permutation.
             assert!(vectors <= 20 * n, "{n}: {vectors}");
-            assert!(digests + vectors <= 20 * 2 * n, "{n}: {digests} + {vectors}");
+            assert!(
+                digests + vectors <= 20 * 2 * n,
+                "{n}: {digests} + {vectors}"
+            );
             each.push(vectors as f64 / n as f64);
         }
         // From one size to the next the weights grow sixteen times and the cost of an activation
         // only by the limb that a larger accumulator may need at both ends of the clamp, plus the
         // logarithmic number of constraints of the row point.
-        assert!(each[1] <= each[0] + 2.0 && each[2] <= each[1] + 2.0, "{each:?}");
+        assert!(
+            each[1] <= each[0] + 2.0 && each[2] <= each[1] + 2.0,
+            "{each:?}"
+        );
     }
 }
 
