@@ -22,7 +22,7 @@ use foldnet_gadgets::transcript::TranscriptCircuit;
 use serde::{Deserialize, Serialize};
 
 /// Largest number of variables of a weight polynomial.
-const LARGEST_WEIGHT_VARIABLES: usize = 40;
+const LARGEST_WEIGHT_VARIABLES: u32 = 30;
 
 /// The constants of a chain: all that its R1CS shape depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +43,8 @@ impl ChainShape {
     /// # Errors
     /// [`LayerError::NoLayers`]; [`LayerError::ChainParameter`] for the width and the number of
     /// weight variables; what the layers refuse; [`LayerError::Length`] where a layer does not read
-    /// as many activations as the one before gives; [`LayerError::WeightVariables`] when the weights
-    /// do not fit.
+    /// as many activations as the one before gives; [`LayerError::WeightVariables`] when the
+    /// weights do not fit.
     pub fn validate(&self) -> Result<(), LayerError> {
         check(
             "activation bits",
@@ -53,12 +53,7 @@ impl ChainShape {
             self.bits,
         )?;
         let variables = u32::try_from(self.weight_variables).unwrap_or(u32::MAX);
-        check(
-            "weight variables",
-            0,
-            LARGEST_WEIGHT_VARIABLES as u32,
-            variables,
-        )?;
+        check("weight variables", 0, LARGEST_WEIGHT_VARIABLES, variables)?;
         let mut width = self.layers.first().ok_or(LayerError::NoLayers)?.inputs();
         for (place, layer) in self.places() {
             layer.validate(place, self.bits)?;

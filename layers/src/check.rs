@@ -71,7 +71,8 @@ pub struct Size {
     pub lookup_constraints: usize,
 }
 
-/// Runs a step on a mock system. `weights` proves, and its table is what claims are checked against.
+/// Runs a step on a mock system. `weights` proves, and its table is what claims are checked
+/// against.
 ///
 /// # Errors
 /// Those of the step.

@@ -1,9 +1,9 @@
 //! Where the weights of a chain lie in its one weight polynomial.
 //!
 //! Each matrix is padded to `2^a` rows of `2^b` columns, each bias to `2^a` entries, and each such
-//! block starts at a multiple of its size. So the evaluation of a block at a point is the evaluation
-//! of the whole polynomial at the point prefixed with the block's slot bits, constants of the kind.
-//! Variables are ordered most significant first: `[slot bits, row bits, column bits]`.
+//! block starts at a multiple of its size. So the evaluation of a block at a point is the
+//! evaluation of the whole polynomial at the point prefixed with the block's slot bits, constants
+//! of the kind. Variables are ordered most significant first: `[slot bits, row bits, column bits]`.
 
 use crate::chain::ChainShape;
 use crate::error::{LayerError, Place};
@@ -70,8 +70,9 @@ pub(crate) fn variables(count: usize) -> usize {
 
 /// The blocks of a chain's weights, one entry a layer with weights, in the order of the layers.
 ///
-/// A pure function of the shape. Blocks are placed one after the other, largest first and matrices
-/// before biases, which keeps every one aligned.
+/// A pure function of the shape, whose capacities must be those that [`ChainShape::validate`]
+/// accepts. Blocks are placed one after the other, largest first and matrices before biases, which
+/// keeps every one aligned.
 pub fn layout(shape: &ChainShape) -> Vec<LayerBlocks> {
     layout_of(shape.layers.iter().map(crate::layer::Layer::matrix))
 }
@@ -123,7 +124,8 @@ fn covered(blocks: &[LayerBlocks]) -> usize {
         .unwrap_or(0)
 }
 
-/// The least number of variables of a polynomial that holds the weights of these layers.
+/// The least number of variables of a polynomial that holds the weights of these layers, whose
+/// capacities must be those that [`ChainShape::validate`] accepts.
 pub fn required_variables(layers: &[crate::layer::Layer]) -> usize {
     variables(covered(&layout_of(
         layers.iter().map(crate::layer::Layer::matrix),
@@ -219,4 +221,92 @@ fn check_lengths(
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Block, layout, pack, required_variables};
+    use crate::{ChainShape, Dense, Layer};
+    use ndarray::{Array1, Array2, array};
+    use proptest::prelude::*;
+
+    fn shape(widths: &[usize]) -> ChainShape {
+        let dense = |pair: &[usize]| {
+            let (inputs, outputs) = (pair[0], pair[1]);
+            let (shift, low, high, accumulator_bits) = (8, -128, 127, 40);
+            Layer::Dense(Dense {
+                inputs,
+                outputs,
+                shift,
+                low,
+                high,
+                accumulator_bits,
+            })
+        };
+        let layers: Vec<_> = widths.windows(2).map(dense).collect();
+        let weight_variables = required_variables(&layers);
+        ChainShape {
+            layers,
+            bits: 8,
+            weight_variables,
+            ends_inference: false,
+        }
+    }
+
+    proptest! {
+        // Nothing here is slow; two hundred cases see every order of sizes.
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn blocks_are_aligned_disjoint_and_inside(
+            widths in prop::collection::vec(1usize..70, 2..7),
+        ) {
+            let shape = shape(&widths);
+            let mut blocks: Vec<Block> =
+                layout(&shape).iter().flat_map(|b| [b.matrix, b.bias]).collect();
+            blocks.sort_by_key(|block| block.offset);
+            let mut end = 0;
+            for block in blocks {
+                prop_assert!(block.offset >= end);
+                prop_assert_eq!(block.offset % (1 << block.variables), 0);
+                end = block.offset + (1 << block.variables);
+                let bits = block.slot_bits(shape.weight_variables);
+                prop_assert_eq!(bits.len() + block.variables, shape.weight_variables);
+                let slot = bits.iter().fold(0, |slot, bit| 2 * slot + usize::from(*bit));
+                prop_assert_eq!(slot << block.variables, block.offset);
+            }
+            prop_assert!(end <= 1 << shape.weight_variables);
+            prop_assert!(end > (1 << shape.weight_variables) / 2);
+        }
+    }
+
+    #[test]
+    fn rows_and_columns_are_padded() {
+        let shape = shape(&[3, 2]);
+        let weights = pack(&shape, &[(array![[1, 2, 3], [4, 5, 6]], array![7, 8])]).unwrap();
+        assert_eq!(weights.entries(), [1, 2, 3, 0, 4, 5, 6, 0, 7, 8]);
+        assert_eq!(weights.variables(), 4);
+        let smaller = pack(&shape, &[(array![[1, 2]], array![7])]).unwrap();
+        assert_eq!(smaller.entries(), [1, 2, 0, 0, 0, 0, 0, 0, 7, 0]);
+    }
+
+    #[test]
+    fn blocks_of_a_short_table_read_as_short() {
+        let shape = shape(&[3, 2]);
+        let table = foldnet_gadgets::step::WeightTable::new(vec![1; 6], 4).unwrap();
+        let weights = layout(&shape)[0].weights(&table);
+        assert_eq!((weights.matrix.len(), weights.bias.len()), (6, 0));
+    }
+
+    #[test]
+    fn an_empty_chain_is_refused() {
+        let shape = ChainShape {
+            layers: vec![],
+            bits: 8,
+            weight_variables: 3,
+            ends_inference: false,
+        };
+        let pair = (Array2::zeros((1, 1)), Array1::zeros(1));
+        assert!(pack(&shape, &[pair]).is_err());
+    }
 }

@@ -8,7 +8,7 @@
 //!
 //! Weights never enter the constraints: all matrix products of a chain share one sum-check
 //! ([`product`]), which leaves two claims a layer about the chain's weight polynomial
-//! ([`layout`]).
+//! ([`mod@layout`]).
 
 pub mod bounds;
 pub mod chain;

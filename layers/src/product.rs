@@ -16,8 +16,8 @@
 //!   `2^a / |F|`; independent coordinates would give `a / |F|`. A smaller layer uses the last
 //!   coordinates.
 //! * Layers with fewer inputs are padded with zeros at the high indices, the variables bound first:
-//!   `X~_l` then is `prod (1 - r_high) X~_l(r_low)`, and `W~_l` reads `r_low` only. Folding `x` pair
-//!   by pair from the last challenge to the first evaluates the padded `X~_l`.
+//!   `X~_l` then is `prod (1 - r_high) X~_l(r_low)`, and `W~_l` reads `r_low` only. Folding `x`
+//!   pair by pair from the last challenge to the first evaluates the padded `X~_l`.
 //! * Enforced: the claimed sum is computed, never witnessed; `rho_k (1 + t^(2^k)) = t^(2^k)` (when
 //!   the factor is zero this has no solution); the rounds; the final check.
 //! * Assumed: `x` and `y` lie in the first segment and the transcript has absorbed the commitments
@@ -50,8 +50,8 @@ pub struct Product<'a, F: CircuitField> {
     pub weights: Option<Weights<'a>>,
 }
 
-/// The constraints of [`constrain`] for vectors of these lengths, and the number of elements in each
-/// of its hashes.
+/// The constraints of [`constrain`] for vectors of these lengths, and the number of elements in
+/// each of its hashes.
 ///
 /// `shapes` holds (outputs, inputs) of each product. The first hash is that of the challenge `t`,
 /// for a transcript that was squeezed before and has absorbed nothing since.

@@ -11,7 +11,7 @@
 
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
-use foldnet_gadgets::field::{from_i64, power_of_two};
+use foldnet_gadgets::field::from_i64;
 use foldnet_gadgets::lookup::LIMB_BITS;
 use foldnet_gadgets::segment::{FirstSegment, FirstWire};
 
@@ -65,8 +65,8 @@ pub fn alloc_limbs<F: CircuitField, CS: ConstraintSystem<F>>(
 
 /// Allocates `x` with `0 <= x <= maximum` exactly.
 ///
-/// * `maximum = 2^k - 1`: the top limb `t`, below 256, is looked up once more as `2^(8 - k mod 8) t`,
-///   an integer below `2^16`, so it lies in the table iff `t < 2^(k mod 8)`.
+/// * `maximum = 2^k - 1`: the top limb `t`, below 256, is looked up once more as `2^(8 - k mod 8)
+///   t`, an integer below `2^16`, so it lies in the table iff `t < 2^(k mod 8)`.
 /// * Otherwise `maximum - x` is a sum of limbs too; its top limb is the linear form
 ///   `(maximum - x - lower limbs) / 2^(8 (limbs - 1))`. Both sums are far below the modulus, so
 ///   `x >= 0` and `maximum - x >= 0` as integers.
@@ -82,7 +82,7 @@ pub fn alloc_at_most<F: CircuitField, CS: ConstraintSystem<F>>(
     let (total, top) = alloc_with_top(segment, name, value, limbs(maximum))?;
     match bound(maximum) {
         Bound::Limbs => {}
-        Bound::PowerOfTwo(exponent) => segment.lookup(&top.scale(power_of_two(exponent))),
+        Bound::PowerOfTwo(exponent) => segment.lookup(&top.scale(F::from(1 << exponent))),
         Bound::Other => {
             let rest = total.scale(-F::ONE).add_constant(F::from(maximum));
             let rest_value = maximum.wrapping_sub(value.cast_unsigned()).cast_signed();
@@ -103,17 +103,26 @@ fn lookup_sum<F: CircuitField, CS: ConstraintSystem<F>>(
 ) -> Result<(), SynthesisError> {
     let mut rest = x.clone();
     let mut weight = F::ONE;
-    let inverse_radix: F = Option::from(power_of_two::<F>(LIMB_BITS).invert()).unwrap_or(F::ZERO);
+    let inverse_radix = if limbs > 1 {
+        radix::<F>().invert().unwrap_or(F::ZERO)
+    } else {
+        F::ONE
+    };
     let mut inverse_weight = F::ONE;
     for i in 0..limbs.saturating_sub(1) {
         let limb = segment.alloc(format!("{name} {i}"), from_i64(limb(value, i)))?;
         segment.lookup(&limb);
         rest = rest.sub(&limb.scale(weight));
-        weight *= power_of_two::<F>(LIMB_BITS);
+        weight *= radix::<F>();
         inverse_weight *= inverse_radix;
     }
     segment.lookup(&rest.scale(inverse_weight));
     Ok(())
+}
+
+/// `2^8`.
+fn radix<F: CircuitField>() -> F {
+    F::from(1 << LIMB_BITS)
 }
 
 /// Allocates limbs and returns their sum and the top one.
@@ -132,7 +141,7 @@ fn alloc_with_top<F: CircuitField, CS: ConstraintSystem<F>>(
         top = segment.alloc(format!("{name} {i}"), from_i64(limb))?;
         segment.lookup(&top);
         total = total.add(&top.scale(weight));
-        weight *= power_of_two::<F>(LIMB_BITS);
+        weight *= radix::<F>();
     }
     Ok((total, top))
 }
@@ -148,4 +157,102 @@ fn rest(value: i64, i: usize) -> i64 {
         .unwrap_or(u32::MAX)
         .saturating_mul(LIMB_BITS);
     value >> bits.min(i64::BITS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{alloc_at_most, alloc_limbs, limbs, lookups};
+    use foldnet_gadgets::field::from_i64;
+    use foldnet_gadgets::lookup::ClosedLookups;
+    use foldnet_gadgets::mock::MockSystem;
+    use foldnet_gadgets::segment::FirstSegment;
+    use foldnet_gadgets::wire::Wire;
+    use halo2curves::bn256::Fr;
+
+    const MAXIMA: [u64; 17] = [
+        1,
+        2,
+        3,
+        7,
+        100,
+        127,
+        128,
+        255,
+        256,
+        300,
+        511,
+        1000,
+        65535,
+        65536,
+        99_999,
+        1 << 40,
+        3 << 50,
+    ];
+
+    fn accepts(cs: &mut MockSystem<Fr>, lookups: &ClosedLookups<Fr>) -> bool {
+        lookups
+            .constrain(cs, &Wire::constant(Fr::from(987_654_321)))
+            .unwrap();
+        cs.failures().is_empty()
+    }
+
+    #[test]
+    fn exactly_the_range_is_accepted() {
+        for maximum in MAXIMA {
+            let top = maximum as i64;
+            for value in [
+                0,
+                1,
+                top / 2,
+                top - 1,
+                top,
+                top + 1,
+                top * 2 + 1,
+                -1,
+                -256,
+                i64::MIN,
+            ] {
+                let mut cs = MockSystem::<Fr>::default();
+                let mut segment = FirstSegment::open(&mut cs);
+                let x = alloc_at_most(&mut segment, "x", value, maximum).unwrap();
+                assert_eq!(x.value(), from_i64(value));
+                let closed = segment.close().unwrap();
+                assert_eq!(closed.len(), lookups(maximum));
+                let inside = (0..=top).contains(&value);
+                assert_eq!(accepts(&mut cs, &closed), inside, "{value} of {maximum}");
+                if inside {
+                    assert_eq!(cs.unpinned(), Vec::<String>::new());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn limbs_accept_whole_bytes() {
+        for (value, count, inside) in [
+            (0, 1, true),
+            (255, 1, true),
+            (256, 1, false),
+            (65_535, 2, true),
+            (65_536, 2, false),
+            (-1, 2, false),
+        ] {
+            let mut cs = MockSystem::<Fr>::default();
+            let mut segment = FirstSegment::open(&mut cs);
+            let x = alloc_limbs(&mut segment, "x", value, count).unwrap();
+            assert_eq!(x.value(), from_i64(value));
+            let closed = segment.close().unwrap();
+            assert_eq!(
+                accepts(&mut cs, &closed),
+                inside,
+                "{value} in {count} limbs"
+            );
+        }
+    }
+
+    #[test]
+    fn zero_needs_no_limbs() {
+        assert_eq!((limbs(0), lookups(0)), (0, 0));
+        assert_eq!((limbs(255), limbs(256), limbs(u64::MAX)), (1, 2, 8));
+    }
 }

@@ -11,12 +11,13 @@
 //!   constrained.
 //!
 //! Every term is far below the modulus (`s` plus the width of `v` is below 130 bits), so the field
-//! element `y` determines the integers `v = q + over - under` and `r` (Euclidean division of
-//! `y + h`). If `low < high`, at most one of `over` and `under` is non-zero, because `q` is not both
+//! element `y` determines the integers `v = q + over - under` and `r` (Euclidean division of `y +
+//! h`). If `low < high`, at most one of `over` and `under` is non-zero, because `q` is not both
 //! `high` and `low`, and three cases remain: neither, so `q = v` lies in the range; only `over`, so
 //! `q = high < v`; only `under`, so `q = low > v`. Each is the clamp, and they exclude one another,
-//! so all four numbers are unique. If `low = high`, the range alone fixes `q`, which has no variable,
-//! and `v - q = over - under` is unique; how it is split is not, but nothing reads the parts.
+//! so all four numbers are unique. If `low = high`, the range alone fixes `q`, which has no
+//! variable, and `v - q = over - under` is unique; how it is split is not, but nothing reads the
+//! parts.
 //!
 //! * Cost of one value: the lookups of the ranges, at one constraint each, and a constraint for
 //!   each of `over` and `under` that the accumulator bound does not rule out.
@@ -25,7 +26,7 @@ use crate::error::{LayerError, Place};
 use crate::{range, tensor};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
-use foldnet_gadgets::field::{from_i64, power_of_two};
+use foldnet_gadgets::field::from_i64;
 use foldnet_gadgets::segment::{FirstSegment, FirstWire};
 use foldnet_gadgets::wire::{Wire, WireSystem};
 
@@ -209,7 +210,7 @@ impl Requantise {
             value = value.sub(under);
         }
         let accumulator = value
-            .scale(power_of_two(self.shift))
+            .scale(F::from(1 << self.shift.min(62)))
             .add(&remainder)
             .add_constant(-from_i64::<F>(self.half()));
         Ok(RequantiseWires {
@@ -257,4 +258,169 @@ fn excess<F: CircuitField, CS: ConstraintSystem<F>>(
         return Ok(None);
     }
     range::alloc_limbs(segment, name, value, limbs).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Requantise, Requantised};
+    use crate::error::Place;
+
+    const SMALL: [Requantise; 6] = [
+        Requantise {
+            shift: 2,
+            low: -4,
+            high: 3,
+            accumulator_bits: 6,
+        },
+        Requantise {
+            shift: 2,
+            low: 0,
+            high: 3,
+            accumulator_bits: 6,
+        },
+        Requantise {
+            shift: 0,
+            low: -2,
+            high: 5,
+            accumulator_bits: 5,
+        },
+        Requantise {
+            shift: 3,
+            low: 1,
+            high: 1,
+            accumulator_bits: 6,
+        },
+        Requantise {
+            shift: 3,
+            low: -8,
+            high: 7,
+            accumulator_bits: 6,
+        },
+        Requantise {
+            shift: 7,
+            low: -8,
+            high: 7,
+            accumulator_bits: 5,
+        },
+    ];
+
+    /// The definition, in floating point.
+    fn definition(constants: &Requantise, y: i64) -> i64 {
+        let scale = f64::from(1u32 << constants.shift);
+        let half = if constants.shift == 0 {
+            0.0
+        } else {
+            scale / 2.0
+        };
+        let value = ((y as f64 + half) / scale).floor();
+        (value as i64).clamp(constants.low, constants.high)
+    }
+
+    fn bound(constants: &Requantise) -> i64 {
+        1 << constants.accumulator_bits
+    }
+
+    #[test]
+    fn the_reference_is_the_definition_and_its_parts_recompose() {
+        for constants in SMALL {
+            for y in 1 - bound(&constants)..bound(&constants) {
+                let parts = constants.evaluate(i128::from(y)).unwrap();
+                assert_eq!(
+                    parts.quotient,
+                    definition(&constants, y),
+                    "{constants:?} {y}"
+                );
+                assert_eq!(constants.accumulator(&parts), i128::from(y));
+                assert!((0..1 << constants.shift).contains(&parts.remainder));
+            }
+            for y in [bound(&constants), -bound(&constants)] {
+                assert_eq!(constants.evaluate(i128::from(y)), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_excess_always_fits_its_limbs() {
+        for shift in [0, 1, 8, 16, 20, 62] {
+            for accumulator_bits in [1, 2, 17, 24, 25, 33, 62] {
+                for (low, high) in [(-128, 127), (0, 127), (5, 5), (-32_768, -32_768)] {
+                    let constants = Requantise {
+                        shift,
+                        low,
+                        high,
+                        accumulator_bits,
+                    };
+                    let largest = i128::from(bound(&constants)) - 1;
+                    let (over, under) = constants.excess_limbs();
+                    let fits = |excess: i64, limbs: usize| {
+                        excess >= 0 && i128::from(excess) < 1i128 << (8 * limbs)
+                    };
+                    for y in [largest, -largest, 0] {
+                        let parts = constants.evaluate(y).unwrap();
+                        assert!(fits(parts.over, over), "{constants:?} {y}");
+                        assert!(fits(parts.under, under), "{constants:?} {y}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_other_parts_satisfy_the_constraints() {
+        // Every assignment in the ranges: those that satisfy both constraints and give the same
+        // accumulator have the same quotient, and are unique unless the ends of the clamp are
+        // equal.
+        for constants in SMALL {
+            let mut seen = std::collections::HashMap::new();
+            for quotient in constants.low..=constants.high {
+                for (over, under) in
+                    (0..24).flat_map(|over| (0..24).map(move |under| (over, under)))
+                {
+                    if over * (quotient - constants.high) != 0
+                        || under * (quotient - constants.low) != 0
+                    {
+                        continue;
+                    }
+                    for remainder in 0..1 << constants.shift {
+                        let parts = Requantised {
+                            quotient,
+                            remainder,
+                            over,
+                            under,
+                        };
+                        let y = constants.accumulator(&parts);
+                        let first = seen.entry(y).or_insert(parts);
+                        assert_eq!(first.quotient, quotient, "{constants:?} {y}");
+                        if constants.low < constants.high {
+                            assert_eq!(*first, parts, "{constants:?} {y}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_constants_do_not_panic() {
+        let place = Place {
+            index: 0,
+            name: "test",
+        };
+        let extreme = Requantise {
+            shift: u32::MAX,
+            low: i64::MIN,
+            high: i64::MAX,
+            accumulator_bits: u32::MAX,
+        };
+        assert!(extreme.validate(place, 8).is_err());
+        assert_eq!(extreme.evaluate(i128::MAX), None);
+        assert!(extreme.lookups() > 0);
+        let parts = Requantised {
+            quotient: i64::MAX,
+            over: i64::MAX,
+            under: i64::MIN,
+            remainder: 0,
+        };
+        extreme.accumulator(&parts);
+    }
 }

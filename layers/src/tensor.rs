@@ -110,3 +110,69 @@ pub fn alloc_activation<F: CircuitField, CS: ConstraintSystem<F>>(
 pub(crate) fn unsigned_maximum(bits: u32) -> u64 {
     (1u64 << bits.min(63)) - 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{alloc_activation, digest, digest_circuit, per_element, range};
+    use foldnet_gadgets::hash::HashConstants;
+    use foldnet_gadgets::mock::MockSystem;
+    use foldnet_gadgets::segment::FirstSegment;
+    use halo2curves::bn256::Fr;
+
+    #[test]
+    fn the_circuit_digest_equals_the_native_one() {
+        let constants = HashConstants::<Fr>::default();
+        for (length, bits) in [
+            (1, 8),
+            (31, 8),
+            (32, 8),
+            (100, 8),
+            (40, 11),
+            (33, 16),
+            (130, 2),
+        ] {
+            let (low, high) = range(bits);
+            let values: Vec<i64> = (0..length)
+                .map(|i| (i * 37) % (high - low + 1) + low)
+                .collect();
+            let mut cs = MockSystem::<Fr>::default();
+            let mut segment = FirstSegment::open(&mut cs);
+            let wires: Vec<_> = values
+                .iter()
+                .enumerate()
+                .map(|(i, x)| alloc_activation(&mut segment, &format!("x {i}"), *x, bits).unwrap())
+                .collect();
+            segment.close().unwrap();
+            let circuit = digest_circuit(&mut cs, &constants, &wires, bits).unwrap();
+            assert_eq!(
+                circuit.value(),
+                digest(&constants, &values, bits),
+                "{length} of {bits}"
+            );
+            assert_eq!(cs.failures(), vec![]);
+        }
+    }
+
+    #[test]
+    fn the_digest_binds_length_width_order_and_every_value() {
+        let constants = HashConstants::<Fr>::default();
+        let hash = |values: &[i64], bits| digest(&constants, values, bits);
+        // The offset of an 8-bit zero is 128: padding with the smallest value packs to the same
+        // elements, so only the length tells them apart.
+        assert_ne!(hash(&[1, 2], 8), hash(&[1, 2, -128], 8));
+        assert_ne!(hash(&[0], 8), hash(&[0], 9));
+        assert_ne!(hash(&[-128 + 5], 8), hash(&[-32_768 + 5], 16));
+        assert_ne!(hash(&[1, 2], 8), hash(&[2, 1], 8));
+        assert_ne!(hash(&[-1], 8), hash(&[0], 8));
+    }
+
+    #[test]
+    fn elements_stay_below_248_bits() {
+        assert_eq!(
+            (per_element(8), per_element(16), per_element(11)),
+            (31, 15, 22)
+        );
+        assert_eq!(range(8), (-128, 127));
+        assert_eq!(range(2), (-2, 1));
+    }
+}
