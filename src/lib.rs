@@ -1,11 +1,24 @@
 //! foldnet: a recursive folding prover for deep networks.
 //!
+//! * [`model`] reads a float network from ONNX, makes the exact integer network that proofs speak
+//!   about, and plans how it is cut into steps.
+//! * [`program`] is the compiled network: step kinds, steps, weights.
+//! * [`fold`] is the engine: it folds steps that it knows nothing about.
+//! * [`session`] puts the two together: proves that a program maps inputs to outputs, and verifies.
+//! * [`key`] and [`files`] keep commitment keys and artefacts on disk.
+//!
 //! The library prints nothing and never ends the process: it reports through [`progress::Progress`]
 //! and returns typed errors. Only [`cli`], which the binary is made of, writes to a terminal.
 
 pub mod cli;
+pub mod error;
 pub mod files;
 pub mod fold;
 pub mod key;
 pub mod memory;
+pub mod model;
+pub mod program;
 pub mod progress;
+pub mod session;
+
+pub use error::Error;

@@ -1,0 +1,429 @@
+//! What can be wrong with a model, its inputs, its quantisation or its plan.
+
+use std::path::PathBuf;
+
+/// An error of [`crate::model`]; every message ends with what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}; check the path and its permissions")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The bytes are not an ONNX model.
+    #[error("not an ONNX model: {reason}; export the model again")]
+    Decode {
+        /// What the decoder said.
+        reason: String,
+    },
+    /// The operator set is older than the operators read here.
+    #[error(
+        "operator set {got} is not read, the oldest that is read is {least}; export with a newer \
+         opset_version, for instance 13"
+    )]
+    OperatorSet {
+        /// Version of the default operator set; 0 when there is none.
+        got: i64,
+        /// The oldest version that is read.
+        least: i64,
+    },
+    /// The graph has no input or several.
+    #[error("expected one graph input, got {got:?}; export a model of a single tensor")]
+    GraphInputs {
+        /// The inputs that are not initialisers.
+        got: Vec<String>,
+    },
+    /// The graph has no output or several.
+    #[error("expected one graph output, got {got:?}; export the logits only")]
+    GraphOutputs {
+        /// The outputs.
+        got: Vec<String>,
+    },
+    /// The graph output is not the end of the chain of layers.
+    #[error(
+        "graph output `{output}` is not the last tensor of the chain, which is `{last}`; remove \
+         the nodes that do not lead to the output"
+    )]
+    OutputNotLast {
+        /// The graph output.
+        output: String,
+        /// The last tensor computed.
+        last: String,
+    },
+    /// The graph input is not a float32 tensor.
+    #[error("graph input `{input}` is {got}, expected float32; export the model in float32")]
+    InputType {
+        /// The graph input.
+        input: String,
+        /// Its type.
+        got: String,
+    },
+    /// The graph input has a shape that is no single vector or tensor of known size.
+    #[error(
+        "graph input `{input}` has shape {got:?}, expected a batch dimension of 1 (or symbolic) \
+         followed by positive dimensions; export with a batch of one"
+    )]
+    InputShape {
+        /// The graph input.
+        input: String,
+        /// Its dimensions.
+        got: Vec<i64>,
+    },
+    /// A dimension other than the batch dimension is symbolic.
+    #[error(
+        "dimension {axis} of graph input `{input}` is dynamic (`{symbol}`), only the batch \
+         dimension may be; export without dynamic axes"
+    )]
+    DynamicShape {
+        /// The graph input.
+        input: String,
+        /// Position of the dimension, from 0.
+        axis: usize,
+        /// Its name in the model, if any.
+        symbol: String,
+    },
+    /// An operator that is not read.
+    #[error("node `{node}`: operator {operator} is not supported; {remedy}")]
+    UnsupportedOperator {
+        /// The node.
+        node: String,
+        /// Its operator.
+        operator: String,
+        /// What to do instead.
+        remedy: &'static str,
+    },
+    /// An operator that is read, used in a way that is not.
+    #[error("node `{node}`: {operator} with {usage} is not supported; {remedy}")]
+    UnsupportedUse {
+        /// The node.
+        node: String,
+        /// Its operator.
+        operator: String,
+        /// The attribute or operand that is not read.
+        usage: String,
+        /// What to do instead.
+        remedy: &'static str,
+    },
+    /// A node reads a tensor other than the latest one.
+    #[error(
+        "node `{node}` reads `{tensor}`, which is not the latest tensor of the chain (`{latest}`); \
+         networks with branches or skip connections are not supported, use a sequential one"
+    )]
+    Branch {
+        /// The node.
+        node: String,
+        /// The tensor it reads.
+        tensor: String,
+        /// The tensor it should read.
+        latest: String,
+    },
+    /// A node reads a tensor that no initialiser and no earlier node defines.
+    #[error(
+        "node `{node}` reads `{tensor}`, which no initialiser or earlier node defines; export \
+         with the weights included and nodes in order"
+    )]
+    MissingTensor {
+        /// The node.
+        node: String,
+        /// The tensor.
+        tensor: String,
+    },
+    /// A tensor is defined twice, so that a node reading it has no single meaning.
+    #[error("tensor `{tensor}` is defined twice; give every initialiser and output its own name")]
+    DuplicateTensor {
+        /// The tensor.
+        tensor: String,
+    },
+    /// Weights are kept in another file.
+    #[error(
+        "tensor `{tensor}` is kept outside the model file; save the model as one file \
+         (onnx.save_model(..., save_as_external_data=False))"
+    )]
+    ExternalData {
+        /// The tensor.
+        tensor: String,
+    },
+    /// A constant has a type that is not read.
+    #[error(
+        "node `{node}`: constant `{tensor}` is {got}, expected {expected}; export the model in \
+         float32"
+    )]
+    WeightType {
+        /// The node that uses it.
+        node: String,
+        /// The constant.
+        tensor: String,
+        /// The type expected.
+        expected: &'static str,
+        /// Its type.
+        got: String,
+    },
+    /// A constant does not hold as many values as its dimensions say.
+    #[error(
+        "tensor `{tensor}` of dimensions {dimensions:?} holds {got} values; the file is damaged, \
+         export the model again"
+    )]
+    TensorData {
+        /// The constant.
+        tensor: String,
+        /// Its dimensions.
+        dimensions: Vec<i64>,
+        /// How many values are stored.
+        got: usize,
+    },
+    /// A weight or bias is not a finite number.
+    #[error(
+        "node `{node}`: entry {index} of `{tensor}` is {value}, expected a finite number; the \
+         training diverged or the file is damaged"
+    )]
+    NotFinite {
+        /// The node that uses it.
+        node: String,
+        /// The constant.
+        tensor: String,
+        /// Position of the entry in row-major order.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+    /// The operands of a node do not fit together.
+    #[error(
+        "node `{node}`: operand shapes {left:?} and {right:?} do not fit together; check the \
+         input shape the model was exported with"
+    )]
+    OperandShapes {
+        /// The node.
+        node: String,
+        /// Shape of the activation.
+        left: Vec<usize>,
+        /// Shape of the constant, or the shape asked for.
+        right: Vec<usize>,
+    },
+    /// The network has no dense layer.
+    #[error("the network has no layer to prove; it needs at least one Gemm or MatMul")]
+    NoLayers,
+    /// The float reference implementation failed.
+    #[error("the float reference failed: {reason}; check the model with onnx.checker")]
+    Reference {
+        /// What it said.
+        reason: String,
+    },
+    /// A file of inputs is not JSON.
+    #[error("not JSON: {source}; expected {{\"input_data\": [[...]]}}")]
+    Json {
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// A file of inputs is JSON of another form.
+    #[error("{place}: expected {expected}; write {{\"input_data\": [[...]]}}")]
+    JsonForm {
+        /// Where in the file.
+        place: String,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// A file of inputs holds a number that is not finite in float32.
+    #[error("{place}: {got} is not a finite float32 number; remove the value or rescale it")]
+    JsonNumber {
+        /// Where in the file.
+        place: String,
+        /// What is there.
+        got: String,
+    },
+    /// An input has a wrong length.
+    #[error(
+        "sample {sample} has {got} values, the model takes {expected}; flatten each sample into \
+         one list"
+    )]
+    InputLength {
+        /// Position of the sample, from 0.
+        sample: usize,
+        /// Length the model takes.
+        expected: usize,
+        /// Length of the sample.
+        got: usize,
+    },
+    /// A file of one input holds none or several.
+    #[error("expected one input, got {got}; the model has one input tensor, give one list")]
+    InputCount {
+        /// How many there are.
+        got: usize,
+    },
+    /// There are no samples.
+    #[error("there are no samples; give some typical inputs, about 100")]
+    NoSamples,
+    /// Labels do not belong to the samples.
+    #[error("there are {samples} samples and {labels} labels; give one label a sample")]
+    Labels {
+        /// How many samples.
+        samples: usize,
+        /// How many labels.
+        labels: usize,
+    },
+    /// The activation width is not supported.
+    #[error("activations of {got} bits are not supported; choose 2 to 16, usually 8")]
+    Bits {
+        /// The width asked for.
+        got: u32,
+    },
+    /// The requantisation shift is not supported.
+    #[error("layer `{layer}`: a shift of {got} is not supported; choose 1 to 24, usually 16")]
+    Shift {
+        /// The layer.
+        layer: String,
+        /// The shift.
+        got: u32,
+    },
+    /// A tensor has no usable scale.
+    #[error(
+        "{tensor}: a largest magnitude of {got} gives no scale; calibrate with more samples, or \
+         remove a layer that is always zero"
+    )]
+    Range {
+        /// The tensor.
+        tensor: String,
+        /// Its largest magnitude, or its scale.
+        got: f64,
+    },
+    /// Integer weights are too large at every shift.
+    #[error(
+        "layer `{layer}`: integer weights need {got} bits with a shift of {shift}, at most \
+         {most} are allowed; scale the layer's weights down or calibrate with typical samples"
+    )]
+    WeightRange {
+        /// The layer.
+        layer: String,
+        /// The shift.
+        shift: u32,
+        /// Signed bits needed.
+        got: u32,
+        /// Signed bits allowed.
+        most: u32,
+    },
+    /// The logits saturate on calibration samples.
+    #[error(
+        "layer `{layer}`: the logits saturate on the calibration samples at every scale tried; \
+         use more bits for the activations"
+    )]
+    LogitsSaturate {
+        /// The last layer.
+        layer: String,
+    },
+    /// An input value lies outside the calibrated range.
+    #[error(
+        "input value {index} is {value}, outside the calibrated range [{low}, {high}]; calibrate \
+         with samples that reach it, or allow saturation"
+    )]
+    OutsideRange {
+        /// Position of the value.
+        index: usize,
+        /// The value.
+        value: f64,
+        /// Least value of the range.
+        low: f64,
+        /// Largest value of the range.
+        high: f64,
+    },
+    /// A quantised input value does not fit the activation width.
+    #[error(
+        "quantised input value {index} is {value}, outside [{low}, {high}]; quantise the input \
+         with the network's own scale"
+    )]
+    OutsideBits {
+        /// Position of the value.
+        index: usize,
+        /// The value.
+        value: i64,
+        /// Least value of the range.
+        low: i64,
+        /// Largest value of the range.
+        high: i64,
+    },
+    /// The layers of an integer network do not fit together.
+    #[error(
+        "layer `{layer}`: expected {expected} {what}, got {got}; the network was put together \
+         wrongly"
+    )]
+    LayerShape {
+        /// The layer.
+        layer: String,
+        /// What is counted.
+        what: &'static str,
+        /// The number expected.
+        expected: usize,
+        /// The number found.
+        got: usize,
+    },
+    /// The clamp of a layer is not a range of the activation width that contains zero.
+    #[error(
+        "layer `{layer}`: clamp [{low}, {high}] does not contain 0 or exceeds {bits} bits; use \
+         the full signed range or its non-negative part"
+    )]
+    Clamp {
+        /// The layer.
+        layer: String,
+        /// Lower end.
+        low: i64,
+        /// Upper end.
+        high: i64,
+        /// Activation width.
+        bits: u32,
+    },
+    /// Accumulators could exceed 64-bit integers.
+    #[error(
+        "layer `{layer}`: accumulators need {got} bits, at most {most} are allowed; lower the \
+         shift or the number of activation bits"
+    )]
+    Accumulator {
+        /// The layer.
+        layer: String,
+        /// Signed bits needed.
+        got: u32,
+        /// Signed bits allowed.
+        most: u32,
+    },
+    /// The bound on step polynomials is out of range.
+    #[error("step polynomials of {got} variables are not supported; choose at most {most}")]
+    WeightVariables {
+        /// The number asked for.
+        got: usize,
+        /// The largest allowed.
+        most: usize,
+    },
+    /// A layer does not fit into one step.
+    #[error(
+        "layer `{layer}` ({outputs} x {inputs}) needs a step polynomial of {needed} variables, \
+         the bound is {most}; raise the bound (22 at most) or narrow the layer"
+    )]
+    LayerTooLarge {
+        /// The layer.
+        layer: String,
+        /// Its outputs.
+        outputs: usize,
+        /// Its inputs.
+        inputs: usize,
+        /// Variables it needs.
+        needed: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// The network has too many different layers.
+    #[error(
+        "no cut of the network has at most {most} step kinds; raise the bound on step \
+         polynomials, or make hidden layers of one width"
+    )]
+    TooManyKinds {
+        /// Kinds allowed.
+        most: usize,
+    },
+    /// A plan and a network do not belong together.
+    #[error("the plan does not fit the network: {reason}; plan this network again")]
+    PlanMismatch {
+        /// What differs.
+        reason: String,
+    },
+}
