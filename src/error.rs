@@ -3,7 +3,7 @@
 use crate::files::FileError;
 use crate::fold::error::FoldError;
 use crate::key::KeyError;
-use crate::model::error::ModelError;
+use crate::model::ModelError;
 use foldnet_layers::error::LayerError;
 use thiserror::Error;
 

@@ -1,14 +1,16 @@
 //! Compiled programs: an integer network cut into steps of few kinds, with its weights.
 
 use crate::error::Error;
-use crate::model::import::{FloatNetwork, FloatReference};
-use crate::model::plan::Plan;
-use crate::model::quantise::{IntegerNetwork, QuantiseOptions, quantise};
+use crate::model::integer::{IntegerNetwork, OutOfRange, QuantisedInput};
+use crate::model::plan::{Plan, PlanOptions};
 use foldnet_gadgets::step::WeightTable;
+use foldnet_layers::bounds::accumulator_bits;
 use foldnet_layers::chain::{ChainShape, ChainTrace, evaluate};
 use foldnet_layers::dense::Dense;
 use foldnet_layers::layer::Layer;
 use foldnet_layers::layout::pack;
+use foldnet_layers::tensor;
+use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 
 /// A vector of activations at the edge of a network.
@@ -68,79 +70,57 @@ pub struct Program {
 }
 
 impl Program {
-    /// Compiles an ONNX model: imports, calibrates on `samples`, quantises and plans.
-    ///
-    /// # Errors
-    /// [`Error::Model`] naming the node, layer or sample; [`Error::Layer`] for a layer that no
-    /// circuit represents exactly.
-    pub fn compile(
-        onnx: &[u8],
-        samples: &[Vec<f32>],
-        options: &QuantiseOptions,
-    ) -> Result<(Self, IntegerNetwork), Error> {
-        let float = FloatNetwork::from_onnx(onnx)?;
-        let reference = FloatReference::from_onnx(onnx)?;
-        let network = quantise(&float, &reference, samples, options)?;
-        Ok((Self::from_network(&float.name, &network)?, network))
-    }
-
     /// Cuts an integer network into steps and packs its weights.
     ///
     /// # Errors
     /// [`Error::Model`] when no plan exists; [`Error::Layer`] when a circuit refuses a layer.
-    pub fn from_network(name: &str, network: &IntegerNetwork) -> Result<Self, Error> {
-        let plan = Plan::greedy(network)?;
-        let kinds: Vec<ChainShape> = plan
-            .kinds
-            .iter()
-            .map(|kind| ChainShape {
-                layers: kind
-                    .layers
-                    .iter()
-                    .map(|layer| {
-                        Layer::Dense(Dense {
-                            inputs: layer.inputs,
-                            outputs: layer.outputs,
-                            shift: layer.shift,
-                            low: layer.low,
-                            high: layer.high,
-                            accumulator_bits: layer.accumulator_bits,
-                        })
-                    })
-                    .collect(),
-                bits: network.bits,
-                weight_variables: plan.weight_variables,
-                ends_inference: kind.ends_inference,
-            })
-            .collect();
-        for kind in &kinds {
-            kind.validate()?;
-        }
+    pub fn new(
+        name: &str,
+        network: &IntegerNetwork,
+        options: &PlanOptions,
+    ) -> Result<Self, Error> {
+        let plan = Plan::new(network, options)?;
+        let padded = (0..plan.steps.len())
+            .map(|step| plan.padded(network, step))
+            .collect::<Result<Vec<_>, _>>()?;
+        let kinds = shapes(&plan, &padded, network.bits);
         let mut steps = Vec::with_capacity(plan.steps.len());
-        for step in &plan.steps {
+        for (step, matrices) in plan.steps.iter().zip(&padded) {
             let shape = kinds.get(step.kind).ok_or(Error::Program("a plan names no such kind"))?;
             let layers = network.layers.get(step.layers.clone()).unwrap_or_default();
             steps.push(ProgramStep {
                 kind: step.kind,
-                weights: pack(shape, &plan.padded(network, step)?)?,
+                weights: pack(shape, matrices)?,
                 layers: layers.iter().map(|layer| layer.name.clone()).collect(),
             });
         }
-        let edge = |kind: Option<&ProgramStep>| kind.and_then(|step| kinds.get(step.kind));
-        let (first, last) = (edge(steps.first()), edge(steps.last()));
+        let edge = |step: Option<&ProgramStep>| step.and_then(|step| kinds.get(step.kind));
         let input = Tensor {
-            length: network.layers.first().map_or(0, |layer| layer.weights.ncols()),
-            capacity: first.map_or(0, ChainShape::inputs),
+            length: network.input_len(),
+            capacity: edge(steps.first()).map_or(0, ChainShape::inputs),
             scale: network.input_scale,
         };
         let output = Tensor {
-            length: network.layers.last().map_or(0, |layer| layer.weights.nrows()),
-            capacity: last.map_or(0, ChainShape::outputs),
+            length: network.output_len(),
+            capacity: edge(steps.last()).map_or(0, ChainShape::outputs),
             scale: network.output_scale,
         };
         let weight_variables = plan.weight_variables;
         let bits = network.bits;
         Ok(Program { name: name.into(), bits, kinds, steps, weight_variables, input, output })
+    }
+
+    /// Rounds an input to integers: `clamp(round(x / scale))`.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for another number of values; [`Error::Model`] for a value that is not
+    /// finite, or lies outside the calibrated range when those are rejected.
+    pub fn quantise(&self, input: &[f32], outside: OutOfRange) -> Result<QuantisedInput, Error> {
+        if input.len() != self.input.length {
+            let (expected, got) = (self.input.length, input.len());
+            return Err(Error::Length { what: "input", expected, got });
+        }
+        Ok(QuantisedInput::round(input, self.input.scale, tensor::range(self.bits), outside)?)
     }
 
     /// Runs the integer network: one trace a step. `input` has `input.length` values.
@@ -168,4 +148,46 @@ impl Program {
         };
         self.steps.iter().map(of).sum()
     }
+}
+
+/// The kinds of a plan, with the exact accumulator bounds of the layers that fill each slot.
+fn shapes(
+    plan: &Plan,
+    padded: &[Vec<(Array2<i64>, Array1<i64>)>],
+    bits: u32,
+) -> Vec<ChainShape> {
+    let mut kinds: Vec<ChainShape> = plan
+        .kinds
+        .iter()
+        .map(|kind| ChainShape {
+            layers: kind
+                .layers
+                .iter()
+                .map(|layer| {
+                    Layer::Dense(Dense {
+                        inputs: layer.inputs,
+                        outputs: layer.outputs,
+                        shift: layer.shift,
+                        low: layer.low,
+                        high: layer.high,
+                        accumulator_bits: 1,
+                    })
+                })
+                .collect(),
+            bits,
+            weight_variables: plan.weight_variables,
+            ends_inference: kind.ends_inference,
+        })
+        .collect();
+    for (step, matrices) in plan.steps.iter().zip(padded) {
+        let mut range = tensor::range(bits);
+        let slots = kinds.get_mut(step.kind).map(|kind| kind.layers.as_mut_slice());
+        for (layer, (weights, bias)) in slots.unwrap_or_default().iter_mut().zip(matrices) {
+            let Layer::Dense(dense) = layer;
+            let needed = accumulator_bits(weights, bias, range.0, range.1);
+            dense.accumulator_bits = dense.accumulator_bits.max(needed);
+            range = (dense.low, dense.high);
+        }
+    }
+    kinds
 }

@@ -153,6 +153,44 @@ pub struct QuantisedInput {
     pub saturated: usize,
 }
 
+impl QuantisedInput {
+    /// `clamp(round(x / scale))` of every value, halves away from zero; `range` is inclusive.
+    ///
+    /// # Errors
+    /// [`ModelError::OutsideRange`] for a value that is not finite, or whose integer lies outside
+    /// `range` when those are rejected.
+    pub fn round(
+        input: &[f32],
+        scale: f64,
+        range: (i64, i64),
+        outside: OutOfRange,
+    ) -> Result<Self, ModelError> {
+        let (least, most) = (range.0 as f64, range.1 as f64);
+        let mut quantised = QuantisedInput {
+            values: Vec::with_capacity(input.len()),
+            saturated: 0,
+        };
+        for (index, &value) in input.iter().enumerate() {
+            let value = f64::from(value);
+            let rounded = (value / scale).round();
+            let inside = (least..=most).contains(&rounded);
+            if !inside && (outside == OutOfRange::Reject || !rounded.is_finite()) {
+                let (low, high) = (least * scale, most * scale);
+                return Err(ModelError::OutsideRange {
+                    index,
+                    value,
+                    low,
+                    high,
+                });
+            }
+            quantised.saturated += usize::from(!inside);
+            // Exact: the clamped value is an integer of at most 16 bits.
+            quantised.values.push(rounded.clamp(least, most) as i64);
+        }
+        Ok(quantised)
+    }
+}
+
 /// What to do with an input value outside the calibrated range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutOfRange {
@@ -292,30 +330,7 @@ impl IntegerNetwork {
                 got,
             });
         }
-        let (low, high) = self.input_range();
-        let (least, most) = (low as f64, high as f64);
-        let mut quantised = QuantisedInput {
-            values: Vec::with_capacity(got),
-            saturated: 0,
-        };
-        for (index, &value) in input.iter().enumerate() {
-            let value = f64::from(value);
-            let rounded = (value / self.input_scale).round();
-            let inside = (least..=most).contains(&rounded);
-            if !inside && (outside == OutOfRange::Reject || !rounded.is_finite()) {
-                let (low, high) = (least * self.input_scale, most * self.input_scale);
-                return Err(ModelError::OutsideRange {
-                    index,
-                    value,
-                    low,
-                    high,
-                });
-            }
-            quantised.saturated += usize::from(!inside);
-            // Exact: the clamped value is an integer of at most 16 bits.
-            quantised.values.push(rounded.clamp(least, most) as i64);
-        }
-        Ok(quantised)
+        QuantisedInput::round(input, self.input_scale, self.input_range(), outside)
     }
 
     /// The activations after every layer. Exact; this evaluator defines what is proven.
