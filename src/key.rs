@@ -521,8 +521,8 @@ fn decode_points<E: KeyEngine>(block: &[u8], start: usize) -> Result<Vec<Affine<
         .collect()
 }
 
-/// The digest of a key, see [`CommitmentKey::digest`]. The length comes last, so that the digests of
-/// all prefixes can be had in one pass.
+/// The digest of a key, see [`CommitmentKey::digest`]. The length comes last, so that the digests
+/// of all prefixes can be had in one pass.
 fn digest_of<E: Engine<GE: DlogGroupExt>>(
     curve: &str,
     insecure: bool,

@@ -279,8 +279,8 @@ fn hashed_blind<E: KeyEngine, P: pasta_curves::arithmetic::CurveExt>() -> Result
         .ok_or(invalid)
 }
 
-/// Points of `pasta_curves` as points of the same curve in `halo2curves`, by their coordinates; the
-/// offset of the first point that has none.
+/// Points of `pasta_curves` as points of the same curve in `halo2curves`, by their coordinates;
+/// otherwise the offset of the first point that has none.
 fn convert<E: KeyEngine, P: pasta_curves::arithmetic::CurveExt>(
     points: &[P],
 ) -> Result<Vec<Affine<E>>, usize> {
