@@ -604,11 +604,15 @@ pub fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError>
     const MEDIUM: usize = 1 << 26;
     const LARGE: usize = u32::MAX as usize;
     let standard = config::standard();
-    match bytes.len().saturating_mul(16) {
-        0..=SMALL => decode_with(bytes, standard.with_limit::<SMALL>()),
-        ..=MEDIUM => decode_with(bytes, standard.with_limit::<MEDIUM>()),
-        ..=LARGE => decode_with(bytes, standard.with_limit::<LARGE>()),
-        _ => decode_with(bytes, standard.with_limit::<{ isize::MAX as usize }>()),
+    let claims = bytes.len().saturating_mul(16);
+    if claims <= SMALL {
+        decode_with(bytes, standard.with_limit::<SMALL>())
+    } else if claims <= MEDIUM {
+        decode_with(bytes, standard.with_limit::<MEDIUM>())
+    } else if claims <= LARGE {
+        decode_with(bytes, standard.with_limit::<LARGE>())
+    } else {
+        decode_with(bytes, standard.with_limit::<{ isize::MAX as usize }>())
     }
 }
 

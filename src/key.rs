@@ -70,7 +70,7 @@ const SMALL_WIDTHS: [u32; 4] = [10, 16, 32, 64];
 pub enum KeyError {
     /// A vector does not fit the key.
     #[error(
-        "a vector of {got} values needs a key of that size, the key has {expected} points; make a larger key"
+        "expected at most {expected} values (as the key has points), got {got}; make a larger key"
     )]
     TooLong {
         /// Points of the key.
@@ -96,7 +96,7 @@ pub enum KeyError {
     },
     /// A key file does not hold the key that this release derives.
     #[error(
-        "the {curve} key of {points} points has digest {found}, expected {expected}; remove the file"
+        "{curve} key of {points} points: expected digest {expected}, got {found}; remove the file"
     )]
     WrongKey {
         /// The curve.
@@ -521,8 +521,8 @@ fn decode_points<E: KeyEngine>(block: &[u8], start: usize) -> Result<Vec<Affine<
         .collect()
 }
 
-/// The digest of a key, see [`CommitmentKey::digest`]. The length comes last, so that the digests of
-/// all prefixes can be had in one pass.
+/// The digest of a key, see [`CommitmentKey::digest`]. The length comes last, so that the digests
+/// of all prefixes can be had in one pass.
 fn digest_of<E: Engine<GE: DlogGroupExt>>(
     curve: &str,
     insecure: bool,

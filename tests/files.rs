@@ -346,10 +346,17 @@ fn private_files_are_for_the_owner() {
 
 proptest! {
     // Decoding is fast; a few thousand inputs reach every branch of the header.
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), keep in 0usize..60) {
+    fn arbitrary_bytes_never_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        keep in 0usize..60,
+    ) {
         let mut mixed = container();
         mixed.truncate(keep);
         mixed.extend(&bytes);

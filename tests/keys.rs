@@ -59,7 +59,7 @@ fn commitments_are_sums<E: KeyEngine>() {
         }
     }
     let error = key
-        .commit(&vec![E::Scalar::ONE; 301], E::Scalar::ONE)
+        .commit(&[E::Scalar::ONE; 301], E::Scalar::ONE)
         .expect_err("too long");
     assert!(
         matches!(
@@ -578,7 +578,7 @@ fn print_pins_of<E: KeyEngine>() {
 
 /// `cargo test --release -p foldnet --test keys print_pins -- --ignored --nocapture`
 #[test]
-#[ignore = "prints the table of src/key/pins.rs; half a minute or so"]
+#[ignore = "prints the table of src/key/pins.rs; a few minutes"]
 fn print_pins() {
     print_pins_of::<Bn256EngineKZG>();
     print_pins_of::<GrumpkinEngine>();

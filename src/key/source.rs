@@ -9,6 +9,7 @@ use halo2curves::group::{Curve, Group};
 use nova_snark::provider::traits::{DlogGroup, DlogGroupExt};
 use nova_snark::provider::{Bn256EngineKZG, GrumpkinEngine, PallasEngine, VestaEngine};
 use nova_snark::traits::Engine;
+use pasta_curves::arithmetic::CurveExt as PastaCurve;
 use rayon::prelude::*;
 use sha2::{Digest, Sha512};
 use std::ops::Range;
@@ -247,7 +248,7 @@ fn labelled_blind<E: KeyEngine>(label: &'static [u8]) -> Result<Affine<E>, KeyEr
 const PASTA_DOMAIN: &str = "foldnet-commitment-key-v1";
 
 /// The bases of a range of indices on Pallas or Vesta.
-fn hashed_bases<E: KeyEngine, P: pasta_curves::arithmetic::CurveExt>(
+fn hashed_bases<E: KeyEngine, P: PastaCurve>(
     range: Range<usize>,
 ) -> Result<Vec<Affine<E>>, KeyError> {
     let hash = P::hash_to_curve(PASTA_DOMAIN);
@@ -266,8 +267,7 @@ fn hashed_bases<E: KeyEngine, P: pasta_curves::arithmetic::CurveExt>(
 }
 
 /// The blind generator on Pallas or Vesta.
-fn hashed_blind<E: KeyEngine, P: pasta_curves::arithmetic::CurveExt>() -> Result<Affine<E>, KeyError>
-{
+fn hashed_blind<E: KeyEngine, P: PastaCurve>() -> Result<Affine<E>, KeyError> {
     let invalid = KeyError::InvalidPoint {
         curve: E::CURVE,
         index: 0,
@@ -279,11 +279,9 @@ fn hashed_blind<E: KeyEngine, P: pasta_curves::arithmetic::CurveExt>() -> Result
         .ok_or(invalid)
 }
 
-/// Points of `pasta_curves` as points of the same curve in `halo2curves`, by their coordinates; the
-/// offset of the first point that has none.
-fn convert<E: KeyEngine, P: pasta_curves::arithmetic::CurveExt>(
-    points: &[P],
-) -> Result<Vec<Affine<E>>, usize> {
+/// Points of `pasta_curves` as points of the same curve in `halo2curves`, by their coordinates;
+/// otherwise the offset of the first point that has none.
+fn convert<E: KeyEngine, P: PastaCurve>(points: &[P]) -> Result<Vec<Affine<E>>, usize> {
     use halo2curves::CurveAffine as _;
     use pasta_curves::arithmetic::CurveAffine as _;
     let mut affine = vec![P::AffineExt::default(); points.len()];
