@@ -55,7 +55,10 @@ fn setup(ell: usize, size: usize, bits: u32) -> Setup {
     Setup {
         table: WeightTable::new(entries, ell).expect("the matrix fits"),
         accumulator: vector(&mut rng, 1 << ell),
-        running: RunningClaim { point: vector(&mut rng, ell), value: Fr::ZERO },
+        running: RunningClaim {
+            point: vector(&mut rng, ell),
+            value: Fr::ZERO,
+        },
         claims: StepClaims {
             row_point: vector(&mut rng, 10),
             column_point: vector(&mut rng, 10),
@@ -65,7 +68,10 @@ fn setup(ell: usize, size: usize, bits: u32) -> Setup {
 }
 
 fn merge(setup: &Setup) -> Option<(Fr, Fr)> {
-    let input = MergeInput { accumulator: &setup.accumulator, weights: &setup.table };
+    let input = MergeInput {
+        accumulator: &setup.accumulator,
+        weights: &setup.table,
+    };
     let g = setup.running.point[0];
     let mut prover = MergeProver::new(input, &setup.running, &setup.claims, g).ok()?;
     for challenge in setup.running.point.iter().rev() {
@@ -78,10 +84,17 @@ fn merge(setup: &Setup) -> Option<(Fr, Fr)> {
 fn claims(c: &mut Criterion) {
     let rng = &mut ChaCha20Rng::seed_from_u64(0);
     let eq = vector(rng, STRIDE);
-    for (ell, size, bits) in [(20, 1024, 16), (20, 1000, 16), (21, 1024, 16), (21, 1024, 24)] {
+    for (ell, size, bits) in [
+        (20, 1024, 16),
+        (20, 1000, 16),
+        (21, 1024, 16),
+        (21, 1024, 24),
+    ] {
         let mut setup = setup(ell, size, bits);
         let mut group = c.benchmark_group(format!("ell {ell}, {size} x {size}, {bits} bits"));
-        group.sample_size(10).throughput(Throughput::Elements((size * size) as u64));
+        group
+            .sample_size(10)
+            .throughput(Throughput::Elements((size * size) as u64));
         group.bench_function("combine rows", |b| {
             b.iter(|| small::combine_rows(setup.table.entries(), STRIDE, &eq));
         });

@@ -114,7 +114,10 @@ pub struct RunningClaimWires<F: CircuitField> {
 impl<F: CircuitField> RunningClaimWires<F> {
     /// The values of the wires.
     pub fn values(&self) -> RunningClaim<F> {
-        RunningClaim { point: values(&self.point), value: self.value.value() }
+        RunningClaim {
+            point: values(&self.point),
+            value: self.value.value(),
+        }
     }
 }
 
@@ -168,9 +171,17 @@ impl<F: CircuitField> StepClaims<F> {
     /// [`ClaimError::Variables`] and [`ClaimError::Point`].
     pub fn check(&self, variables: usize) -> Result<(), ClaimError> {
         for (index, claim) in self.claims.iter().enumerate() {
-            let got = claim.slot.len().saturating_add(claim.rows).saturating_add(claim.columns);
+            let got = claim
+                .slot
+                .len()
+                .saturating_add(claim.rows)
+                .saturating_add(claim.columns);
             if got != variables {
-                return Err(ClaimError::Variables { index, expected: variables, got });
+                return Err(ClaimError::Variables {
+                    index,
+                    expected: variables,
+                    got,
+                });
             }
             let points = [
                 ("row", self.row_point.len(), claim.rows),
@@ -178,7 +189,12 @@ impl<F: CircuitField> StepClaims<F> {
             ];
             for (name, expected, got) in points {
                 if got > expected {
-                    return Err(ClaimError::Point { index, name, expected, got });
+                    return Err(ClaimError::Point {
+                        index,
+                        name,
+                        expected,
+                        got,
+                    });
                 }
             }
         }
@@ -187,7 +203,8 @@ impl<F: CircuitField> StepClaims<F> {
 
     /// The variables of the block that a claim is about: the suffixes of the two points.
     fn block_point(&self, claim: &BlockClaim<F>) -> Vec<F> {
-        let suffix = |point: &[F], count: usize| point[point.len().saturating_sub(count)..].to_vec();
+        let suffix =
+            |point: &[F], count: usize| point[point.len().saturating_sub(count)..].to_vec();
         let mut point = suffix(&self.row_point, claim.rows);
         point.extend(suffix(&self.column_point, claim.columns));
         point
@@ -201,13 +218,18 @@ impl<F: CircuitField> StepClaims<F> {
 
     /// `sum_j g^j v_j`, with `j` from one.
     fn claimed_sum(&self, g: F) -> F {
-        self.claims.iter().rev().fold(F::ZERO, |sum, claim| (sum + claim.value) * g)
+        self.claims
+            .iter()
+            .rev()
+            .fold(F::ZERO, |sum, claim| (sum + claim.value) * g)
     }
 
     /// `S(x) = sum_j g^j eq(p_j, x)`, with `j` from one.
     fn weight_at(&self, g: F, x: &[F]) -> F {
         let terms = self.claims.iter().rev();
-        terms.fold(F::ZERO, |sum, claim| (sum + sumcheck::eq_eval(&self.point(claim), x)) * g)
+        terms.fold(F::ZERO, |sum, claim| {
+            (sum + sumcheck::eq_eval(&self.point(claim), x)) * g
+        })
     }
 }
 
@@ -223,7 +245,12 @@ pub struct MergeInput<'a, F> {
 impl<F> fmt::Debug for MergeInput<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The entries may be secret, so only the sizes are shown.
-        write!(f, "MergeInput({} entries, {:?})", self.accumulator.len(), self.weights)
+        write!(
+            f,
+            "MergeInput({} entries, {:?})",
+            self.accumulator.len(),
+            self.weights
+        )
     }
 }
 
@@ -265,8 +292,13 @@ struct BlockEq<F> {
 
 impl<F: CircuitField> BlockEq<F> {
     fn new(slot: &[bool], point: &[F]) -> Self {
-        let index = slot.iter().fold(0usize, |index, bit| index << 1 | usize::from(*bit));
-        BlockEq { offset: index << point.len(), entries: sumcheck::eq_table(point) }
+        let index = slot
+            .iter()
+            .fold(0usize, |index, bit| index << 1 | usize::from(*bit));
+        BlockEq {
+            offset: index << point.len(),
+            entries: sumcheck::eq_table(point),
+        }
     }
 
     /// `table += factor * self`.
@@ -302,7 +334,11 @@ fn groups<F: CircuitField>(claims: &StepClaims<F>, g: F, high: usize, low: usize
         let (slot_high, slot_low) = claim.slot.split_at(claim.slot.len().min(high));
         let (point_high, point_low) = point.split_at(point.len().saturating_sub(low));
         let columns = claim.columns.min(low);
-        let key = LowPart { slot: slot_low, rows: claim.rows.min(low - columns), columns };
+        let key = LowPart {
+            slot: slot_low,
+            rows: claim.rows.min(low - columns),
+            columns,
+        };
         let group = groups.entry(key).or_insert_with(|| Group {
             high: vec![F::ZERO; 1 << high],
             low: BlockEq::new(slot_low, point_low),
@@ -354,17 +390,25 @@ impl<'a, F: CircuitField> MergeProver<'a, F> {
         claims.check(variables)?;
         if input.weights.variables() != variables {
             let got = input.weights.variables();
-            return Err(ClaimError::Weights { expected: variables, got });
+            return Err(ClaimError::Weights {
+                expected: variables,
+                got,
+            });
         }
-        if input.accumulator.len() != 1 << variables {
+        if 1usize.checked_shl(variables as u32) != Some(input.accumulator.len()) {
             let got = input.accumulator.len();
-            return Err(ClaimError::Accumulator { expected: variables, got });
+            return Err(ClaimError::Accumulator {
+                expected: variables,
+                got,
+            });
         }
         let low = variables.min(LOW_VARIABLES);
         let high = variables - low;
         let (rho_high, rho_low) = running.point.split_at(high);
-        let accumulated =
-            Group { high: sumcheck::eq_table(rho_high), low: BlockEq::new(&[], rho_low) };
+        let accumulated = Group {
+            high: sumcheck::eq_table(rho_high),
+            low: BlockEq::new(&[], rho_low),
+        };
         let mut prover = MergeProver {
             accumulator: input.accumulator,
             weights: input.weights.entries(),
@@ -373,7 +417,9 @@ impl<'a, F: CircuitField> MergeProver<'a, F> {
             low: Vec::new(),
             terms: Vec::new(),
         };
-        prover.push(accumulated, |low| field_row_products(input.accumulator, low));
+        prover.push(accumulated, |low| {
+            field_row_products(input.accumulator, low)
+        });
         for group in groups(claims, g, high, low) {
             let weights = prover.weights;
             prover.push(group, |eq| {
@@ -387,9 +433,16 @@ impl<'a, F: CircuitField> MergeProver<'a, F> {
     }
 
     fn push(&mut self, group: Group<F>, products: impl FnOnce(&BlockEq<F>) -> Vec<F>) {
-        let mut right = if self.high == 0 { Vec::new() } else { products(&group.low) };
+        let mut right = if self.high == 0 {
+            Vec::new()
+        } else {
+            products(&group.low)
+        };
         right.resize(group.high.len(), F::ZERO);
-        self.terms.push(Term { left: group.high, right });
+        self.terms.push(Term {
+            left: group.high,
+            right,
+        });
         self.low.push(group.low);
     }
 
@@ -406,8 +459,14 @@ impl<'a, F: CircuitField> MergeProver<'a, F> {
         let accumulator = field_combine_rows(self.accumulator, columns, &eq);
         let step = small::combine_rows(self.weights, columns, &eq);
         self.terms = vec![
-            Term { left: eq_rho, right: accumulator },
-            Term { left: step_weight, right: step },
+            Term {
+                left: eq_rho,
+                right: accumulator,
+            },
+            Term {
+                left: step_weight,
+                right: step,
+            },
         ];
     }
 
@@ -432,7 +491,9 @@ impl<F: CircuitField> RoundProver<F> for MergeProver<'_, F> {
     }
 
     fn bind(&mut self, challenge: F) {
-        self.terms.par_iter_mut().for_each(|term| term.bind(challenge));
+        self.terms
+            .par_iter_mut()
+            .for_each(|term| term.bind(challenge));
         self.challenges.push(challenge);
         if self.challenges.len() == self.high {
             self.fold_high();
@@ -443,7 +504,8 @@ impl<F: CircuitField> RoundProver<F> for MergeProver<'_, F> {
 /// `out[h] = sum_c eq[c] T[h][c]` for rows as long as `eq`.
 fn field_row_products<F: CircuitField>(table: &[F], eq: &BlockEq<F>) -> Vec<F> {
     let rows = table.par_chunks(eq.entries.len());
-    rows.map(|row| row.iter().zip(&eq.entries).map(|(x, eq)| *x * eq).sum()).collect()
+    rows.map(|row| row.iter().zip(&eq.entries).map(|(x, eq)| *x * eq).sum())
+        .collect()
 }
 
 /// `out[c] = sum_h eq[h] T[h][c]`.
@@ -546,7 +608,10 @@ pub fn prove<F: CircuitField>(
 ) -> Result<(MergeProof<F>, MergedValues<F>), ClaimError> {
     let g = transcript.squeeze();
     let mut prover = MergeProver::new(input, running, claims, g)?;
-    let mut recorder = Recorder { prover: &mut prover, messages: Vec::new() };
+    let mut recorder = Recorder {
+        prover: &mut prover,
+        messages: Vec::new(),
+    };
     let rounds = running.point.len();
     let sum = running.value + claims.claimed_sum(g);
     let (point, _) = sumcheck::run(transcript, sum, rounds, &mut recorder);
@@ -554,8 +619,20 @@ pub fn prove<F: CircuitField>(
     let (accumulator, step) = prover.evaluations().unwrap_or_default();
     transcript.absorb(&[accumulator, step]);
     let beta = transcript.squeeze();
-    let merged = MergedValues { point, accumulator, step, beta };
-    Ok((MergeProof { messages, accumulator, step }, merged))
+    let merged = MergedValues {
+        point,
+        accumulator,
+        step,
+        beta,
+    };
+    Ok((
+        MergeProof {
+            messages,
+            accumulator,
+            step,
+        },
+        merged,
+    ))
 }
 
 /// The native twin of [`merge`]: replays a proof and checks what the circuit enforces.
@@ -571,7 +648,10 @@ pub fn merge_native<F: CircuitField>(
     let rounds = running.point.len();
     claims.check(rounds)?;
     if proof.messages.len() != rounds {
-        return Err(ClaimError::Rounds { expected: rounds, got: proof.messages.len() });
+        return Err(ClaimError::Rounds {
+            expected: rounds,
+            got: proof.messages.len(),
+        });
     }
     let g = transcript.squeeze();
     let sum = running.value + claims.claimed_sum(g);
@@ -584,7 +664,12 @@ pub fn merge_native<F: CircuitField>(
     }
     transcript.absorb(&[accumulator, step]);
     let beta = transcript.squeeze();
-    Ok(MergedValues { point, accumulator, step, beta })
+    Ok(MergedValues {
+        point,
+        accumulator,
+        step,
+        beta,
+    })
 }
 
 /// A prover of the rounds that also knows the evaluations at the end.
@@ -683,10 +768,13 @@ fn constrain<'p, F: CircuitField, CS: ConstraintSystem<F>>(
     let mut cs = cs.namespace(|| "merge");
     let g = transcript.squeeze(&mut cs.namespace(|| "combine"))?;
     let mut prover = prover(g.value(), &claims)?;
-    let values: Vec<_> = output.claims.iter().map(|claim| claim.value.clone()).collect();
+    let values: Vec<_> = output
+        .claims
+        .iter()
+        .map(|claim| claim.value.clone())
+        .collect();
     let sum = combine(&mut cs.namespace(|| "claimed sum"), &values, &g)?.add(&running.value);
-    let (point, last) =
-        sumcheck::run_circuit(&mut cs, transcript, &sum, rounds, &mut *prover)?;
+    let (point, last) = sumcheck::run_circuit(&mut cs, transcript, &sum, rounds, &mut *prover)?;
     let (accumulator, step) = prover.opening();
     let accumulator = cs.wire(|| "accumulator evaluation", accumulator)?;
     let step = cs.wire(|| "step evaluation", step)?;
@@ -698,7 +786,12 @@ fn constrain<'p, F: CircuitField, CS: ConstraintSystem<F>>(
     cs.enforce_product(|| "last claim", &weight, &step, &last.sub(&accumulated));
     transcript.absorb([&accumulator, &step]);
     let beta = transcript.squeeze(&mut cs.namespace(|| "beta"))?;
-    Ok(Merged { point, accumulator, step, beta })
+    Ok(Merged {
+        point,
+        accumulator,
+        step,
+        beta,
+    })
 }
 
 /// `sum_j g^j x_j`, with `j` from one: one product each.
@@ -730,13 +823,20 @@ fn claim_equalities<F: CircuitField, CS: ConstraintSystem<F>>(
         *count = claim.rows.max(*count);
     }
     let most = rows.keys().next_back().copied().unwrap_or(0);
-    let column_eq =
-        suffix_equalities(&mut cs.namespace(|| "columns"), &output.column_point, x, most)?;
+    let column_eq = suffix_equalities(
+        &mut cs.namespace(|| "columns"),
+        &output.column_point,
+        x,
+        most,
+    )?;
     let mut row_eq = BTreeMap::new();
     for (columns, count) in rows {
         let mut cs = cs.namespace(|| format!("rows before {columns}"));
         let x = &x[..x.len() - columns];
-        row_eq.insert(columns, suffix_equalities(&mut cs, &output.row_point, x, count)?);
+        row_eq.insert(
+            columns,
+            suffix_equalities(&mut cs, &output.row_point, x, count)?,
+        );
     }
     let mut slots = BTreeMap::from([(Vec::new(), Wire::one())]);
     let mut blocks = BTreeMap::new();
@@ -755,7 +855,12 @@ fn claim_equalities<F: CircuitField, CS: ConstraintSystem<F>>(
         };
         let slot = slot_equality(cs, &mut slots, &claim.slot, x)?;
         let slot = (claim.slot.len(), &slot);
-        equalities.push(join(cs, || format!("claim {j}"), slot, (rows + columns, &block))?);
+        equalities.push(join(
+            cs,
+            || format!("claim {j}"),
+            slot,
+            (rows + columns, &block),
+        )?);
     }
     Ok(equalities)
 }
@@ -784,7 +889,13 @@ fn suffix_equalities<F: CircuitField, CS: ConstraintSystem<F>>(
 ) -> Result<Vec<Wire<F>>, SynthesisError> {
     let mut suffixes = vec![Wire::one()];
     let mut last = Wire::one();
-    for (i, (p, x)) in point.iter().rev().zip(x.iter().rev()).take(count).enumerate() {
+    for (i, (p, x)) in point
+        .iter()
+        .rev()
+        .zip(x.iter().rev())
+        .take(count)
+        .enumerate()
+    {
         let product = cs.product(|| format!("eq {i} product"), p, x)?;
         let factor = product.scale(F::from(2)).sub(p).sub(x).add_constant(F::ONE);
         last = join(cs, || format!("eq {i} suffix"), (i, &last), (1, &factor))?;
@@ -809,7 +920,10 @@ fn slot_equality<F: CircuitField, CS: ConstraintSystem<F>>(
         }
         let factor = if *bit { x.clone() } else { Wire::one().sub(x) };
         let name = || {
-            let bits: String = prefix.iter().map(|bit| if *bit { '1' } else { '0' }).collect();
+            let bits: String = prefix
+                .iter()
+                .map(|bit| if *bit { '1' } else { '0' })
+                .collect();
             format!("slot {bits}")
         };
         product = join(cs, name, (i, &product), (1, &factor))?;

@@ -18,13 +18,16 @@ const ROW_BLOCK: usize = 256;
 /// Columns transposed together in [`combine_rows`]: two cache lines of weights.
 const COLUMN_TILE: usize = 16;
 
-/// Entries of one task in [`inner`] and [`accumulate`].
+/// Entries of one reduction in [`inner`]: their limbs fit the first-level cache.
+const INNER_CHUNK: usize = 512;
+
+/// Entries of one task in [`accumulate`].
 const CHUNK: usize = 4096;
 
 /// The most products that [`Wide`] can sum: each is below `2^96`.
 const MAX_PRODUCTS: u64 = 1 << 32;
 
-const _: () = assert!((ROW_BLOCK as u64) < MAX_PRODUCTS && (CHUNK as u64) < MAX_PRODUCTS);
+const _: () = assert!((ROW_BLOCK as u64) < MAX_PRODUCTS && (INNER_CHUNK as u64) < MAX_PRODUCTS);
 
 /// The canonical representative of a field element, 64 bits a limb, least significant first.
 type Limbs = [u64; 4];
@@ -33,7 +36,9 @@ fn limbs<F: CircuitField>(x: &F) -> Limbs {
     let bytes = to_bytes(x);
     let mut limbs = [0; 4];
     for (limb, bytes) in limbs.iter_mut().zip(bytes.chunks_exact(8)) {
-        *limb = bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        let mut word = [0; 8];
+        word.copy_from_slice(bytes);
+        *limb = u64::from_le_bytes(word);
     }
     limbs
 }
@@ -98,21 +103,13 @@ impl Digit {
             Digit::High => ((weight as u64 ^ 1 << 63) >> 32) as u32,
         }
     }
-
-    /// The digits of `weights`, by one loop a kind of digit.
-    #[inline(always)]
-    fn read(self, weights: &[i64], mut write: impl FnMut(usize, u32)) {
-        match self {
-            Digit::Whole => weights.iter().enumerate().for_each(|(i, w)| write(i, self.of(*w))),
-            Digit::Low => weights.iter().enumerate().for_each(|(i, w)| write(i, self.of(*w))),
-            Digit::High => weights.iter().enumerate().for_each(|(i, w)| write(i, self.of(*w))),
-        }
-    }
 }
 
 /// Whether [`Digit::Whole`] represents every weight.
 fn is_narrow(weights: &[i64]) -> bool {
-    let high = weights.iter().fold(0, |high, w| high | (*w as u64).wrapping_add(1 << 31));
+    let high = weights
+        .iter()
+        .fold(0, |high, w| high | (*w as u64).wrapping_add(1 << 31));
     high >> 32 == 0
 }
 
@@ -158,11 +155,12 @@ struct Multipliers<F> {
 }
 
 impl<F: CircuitField> Multipliers<F> {
-    fn new(elements: &[F]) -> Self {
+    fn new(elements: &[F], shifts: Shifts<F>) -> Self {
+        let limbs = elements.iter().map(limbs).collect();
         Multipliers {
-            limbs: elements.iter().map(limbs).collect(),
+            limbs,
             total: elements.iter().sum(),
-            shifts: Shifts::new(),
+            shifts,
         }
     }
 
@@ -170,7 +168,9 @@ impl<F: CircuitField> Multipliers<F> {
     fn dot(&self, weights: &[i64]) -> F {
         recombine(&self.shifts, is_narrow(weights), self.total, |digit| {
             let mut sum = Wide::default();
-            digit.read(weights, |i, digit| sum.add_product(&self.limbs[i], digit));
+            for (weight, limbs) in weights.iter().zip(&self.limbs) {
+                sum.add_product(limbs, digit.of(*weight));
+            }
             sum.reduce(self.shifts.by_248)
         })
     }
@@ -183,8 +183,13 @@ impl<F: CircuitField> Multipliers<F> {
 pub fn inner<F: CircuitField>(weights: &[i64], eq: &[F]) -> F {
     let length = weights.len().min(eq.len());
     let (weights, eq) = (&weights[..length], &eq[..length]);
-    let chunks = weights.par_chunks(CHUNK).zip(eq.par_chunks(CHUNK));
-    chunks.map(|(weights, eq)| Multipliers::new(eq).dot(weights)).sum()
+    let shifts = Shifts::new();
+    let chunks = weights
+        .par_chunks(INNER_CHUNK)
+        .zip(eq.par_chunks(INNER_CHUNK));
+    chunks
+        .map(|(weights, eq)| Multipliers::new(eq, shifts).dot(weights))
+        .sum()
 }
 
 /// `out[h] = sum_c eq[c] * W[h][offset + c]` for every row `h` of the row-major table `W` of
@@ -202,7 +207,7 @@ pub fn row_products<F: CircuitField>(
         return Vec::new();
     }
     let eq = &eq[..eq.len().min(columns.saturating_sub(offset))];
-    let multipliers = Multipliers::new(eq);
+    let multipliers = Multipliers::new(eq, Shifts::new());
     let product = |row: &[i64]| {
         let row = row.get(offset..).unwrap_or_default();
         match row.get(..eq.len()) {
@@ -221,7 +226,10 @@ pub fn row_products<F: CircuitField>(
 pub fn evaluate<F: CircuitField>(weights: &[i64], point: &[F]) -> F {
     let (high, low) = point.split_at(point.len().saturating_sub(LOW_VARIABLES));
     let rows = row_products(weights, 1 << low.len(), 0, &eq_table(low));
-    rows.iter().zip(eq_table(high)).map(|(row, eq)| *row * eq).sum()
+    rows.iter()
+        .zip(eq_table(high))
+        .map(|(row, eq)| *row * eq)
+        .sum()
 }
 
 /// `out[j] = sum_n eq[n] * W[n][j]` for the row-major table `W` of `columns` per row and
@@ -233,18 +241,22 @@ pub fn combine_rows<F: CircuitField>(weights: &[i64], columns: usize, eq: &[F]) 
     if columns == 0 {
         return Vec::new();
     }
+    let shifts = Shifts::new();
     let length = weights.len().min(columns.saturating_mul(eq.len()));
     let blocks: Vec<_> = weights[..length]
         .chunks(columns.saturating_mul(ROW_BLOCK))
         .zip(eq.chunks(ROW_BLOCK))
-        .map(|(weights, eq)| (weights, Multipliers::new(eq)))
+        .map(|(weights, eq)| (weights, Multipliers::new(eq, shifts)))
         .collect();
     let tile = |start: usize| {
         let width = COLUMN_TILE.min(columns - start);
         let sums = blocks.par_iter().map(|(weights, multipliers)| {
             combine_tile(weights, columns, start, width, multipliers)
         });
-        sums.reduce(|| [F::ZERO; COLUMN_TILE], |a, b| std::array::from_fn(|i| a[i] + b[i]))
+        sums.reduce(
+            || [F::ZERO; COLUMN_TILE],
+            |a, b| std::array::from_fn(|i| a[i] + b[i]),
+        )
     };
     let starts: Vec<usize> = (0..columns).step_by(COLUMN_TILE).collect();
     let tiles: Vec<[F; COLUMN_TILE]> = starts.into_par_iter().map(tile).collect();
@@ -274,7 +286,9 @@ fn combine_tile<F: CircuitField>(
         // Missing weights are zeros, whose digits are not.
         digits = [[digit.of(0); ROW_BLOCK]; COLUMN_TILE];
         for (n, row) in rows().enumerate() {
-            digit.read(row, |column, digit| digits[column][n] = digit);
+            for (column, weight) in digits.iter_mut().zip(row) {
+                column[n] = digit.of(*weight);
+            }
         }
         std::array::from_fn(|column| {
             let mut sum = Wide::default();
@@ -308,7 +322,10 @@ fn combine_tile<F: CircuitField>(
 /// Exact for every `i64`. The multiples of `beta` by every byte at every position are tabulated,
 /// so that a weight of 8 bits more costs one addition more and none costs a multiplication.
 pub fn accumulate<F: CircuitField>(acc: &mut [F], beta: F, weights: &[i64]) {
-    let magnitude = weights.par_chunks(CHUNK).map(magnitude_bits).reduce(|| 0, |a, b| a | b);
+    let magnitude = weights
+        .par_chunks(CHUNK)
+        .map(magnitude_bits)
+        .reduce(|| 0, |a, b| a | b);
     match (u64::BITS - magnitude.leading_zeros()) / 8 {
         0 => add_multiples::<F, 1>(acc, beta, weights),
         1 => add_multiples::<F, 2>(acc, beta, weights),
@@ -320,22 +337,26 @@ pub fn accumulate<F: CircuitField>(acc: &mut [F], beta: F, weights: &[i64]) {
 
 /// The bits set in any magnitude, `-1 - w` for a negative weight.
 fn magnitude_bits(weights: &[i64]) -> u64 {
-    weights.iter().fold(0, |bits, weight| bits | (*weight ^ *weight >> 63) as u64)
+    weights
+        .iter()
+        .fold(0, |bits, weight| bits | (*weight ^ *weight >> 63) as u64)
 }
 
 /// [`accumulate`] for weights of `8 * BYTES` bits, sign included.
 fn add_multiples<F: CircuitField, const BYTES: usize>(acc: &mut [F], beta: F, weights: &[i64]) {
     let tables = multiples::<F, BYTES>(beta);
-    acc.par_chunks_mut(CHUNK).zip(weights.par_chunks(CHUNK)).for_each(|(acc, weights)| {
-        for (entry, weight) in acc.iter_mut().zip(weights) {
-            let bytes = weight.to_le_bytes();
-            let mut multiple = tables[0][usize::from(bytes[0])];
-            for (table, byte) in tables.iter().zip(bytes).skip(1) {
-                multiple += table[usize::from(byte)];
+    acc.par_chunks_mut(CHUNK)
+        .zip(weights.par_chunks(CHUNK))
+        .for_each(|(acc, weights)| {
+            for (entry, weight) in acc.iter_mut().zip(weights) {
+                let bytes = weight.to_le_bytes();
+                let mut multiple = tables[0][usize::from(bytes[0])];
+                for (table, byte) in tables.iter().zip(bytes).skip(1) {
+                    multiple += table[usize::from(byte)];
+                }
+                *entry += multiple;
             }
-            *entry += multiple;
-        }
-    });
+        });
 }
 
 /// `tables[k][b] = b * 2^(8k) * beta`, where the last byte is signed.

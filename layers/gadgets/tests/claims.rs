@@ -41,7 +41,9 @@ fn vector(rng: &mut ChaCha20Rng, length: usize) -> Vec<Fr> {
 }
 
 fn signed(rng: &mut ChaCha20Rng, length: usize, bits: u32) -> Vec<i64> {
-    (0..length).map(|_| rng.next_u64() as i64 >> (64 - bits)).collect()
+    (0..length)
+        .map(|_| rng.next_u64() as i64 >> (64 - bits))
+        .collect()
 }
 
 /// One true running claim with its table, and true claims about one table of weights.
@@ -68,12 +70,21 @@ impl Case {
         };
         for (slot, rows, columns) in blocks {
             let slot = slot.iter().map(|bit| *bit == 1).collect();
-            let mut claim =
-                BlockClaim { slot, rows: *rows, columns: *columns, value: Fr::ZERO };
+            let mut claim = BlockClaim {
+                slot,
+                rows: *rows,
+                columns: *columns,
+                value: Fr::ZERO,
+            };
             claim.value = sumcheck::evaluate(&field(table.entries()), &claims.point(&claim));
             claims.claims.push(claim);
         }
-        Case { table, accumulator, running: RunningClaim { point, value }, claims }
+        Case {
+            table,
+            accumulator,
+            running: RunningClaim { point, value },
+            claims,
+        }
     }
 
     /// Three layers of different sizes with their biases, in a table of `2^9` entries.
@@ -91,7 +102,10 @@ impl Case {
     }
 
     fn input(&self) -> MergeInput<'_, Fr> {
-        MergeInput { accumulator: &self.accumulator, weights: &self.table }
+        MergeInput {
+            accumulator: &self.accumulator,
+            weights: &self.table,
+        }
     }
 
     /// What the transcript has absorbed before the merge.
@@ -111,7 +125,13 @@ impl Case {
     }
 
     fn prove(&self) -> (MergeProof<Fr>, MergedValues<Fr>) {
-        prove(&mut self.transcript(), &self.running, &self.claims, self.input()).unwrap()
+        prove(
+            &mut self.transcript(),
+            &self.running,
+            &self.claims,
+            self.input(),
+        )
+        .unwrap()
     }
 
     fn verify(&self, proof: &MergeProof<Fr>) -> Result<MergedValues<Fr>, ClaimError> {
@@ -134,7 +154,10 @@ impl Case {
         let mut context = context.into_iter();
         let mut take = |count: usize| context.by_ref().take(count).collect::<Vec<_>>();
         let point = take(self.running.point.len());
-        let running = RunningClaimWires { point, value: take(1).remove(0) };
+        let running = RunningClaimWires {
+            point,
+            value: take(1).remove(0),
+        };
         let row_point = take(self.claims.row_point.len());
         let column_point = take(self.claims.column_point.len());
         let values = take(self.claims.claims.len());
@@ -146,7 +169,13 @@ impl Case {
         };
         let claims = self.claims.claims.iter().zip(values).map(claim).collect();
         let (input_digest, output_digest) = (Wire::zero(), Wire::zero());
-        let output = StepOutput { input_digest, output_digest, row_point, column_point, claims };
+        let output = StepOutput {
+            input_digest,
+            output_digest,
+            row_point,
+            column_point,
+            claims,
+        };
         (transcript, running, output)
     }
 
@@ -169,13 +198,19 @@ impl Case {
         let mut cs = MockSystem::new();
         assert_eq!(self.merge(&mut cs).values(), merged);
         assert_eq!(cs.failures(), vec![]);
-        assert_eq!(self.merge_proof(&proof).auxiliary_values(), cs.auxiliary_values());
+        assert_eq!(
+            self.merge_proof(&proof).auxiliary_values(),
+            cs.auxiliary_values()
+        );
 
         let mut next = self.accumulator.clone();
         small::accumulate(&mut next, merged.beta, self.table.entries());
         let value = merged.accumulator + merged.beta * merged.step;
         assert_eq!(sumcheck::evaluate(&next, &merged.point), value);
-        assert_eq!(sumcheck::evaluate(&self.accumulator, &merged.point), merged.accumulator);
+        assert_eq!(
+            sumcheck::evaluate(&self.accumulator, &merged.point),
+            merged.accumulator
+        );
     }
 
     fn assert_rejected(&self, proof: &MergeProof<Fr>) {
@@ -185,7 +220,10 @@ impl Case {
 }
 
 fn paths(cs: &MockSystem<Fr>) -> Vec<String> {
-    cs.failures().into_iter().map(|failure| failure.path).collect()
+    cs.failures()
+        .into_iter()
+        .map(|failure| failure.path)
+        .collect()
 }
 
 #[test]
@@ -202,15 +240,24 @@ fn every_size_of_table_merges() {
     Case::new(1, vec![7], &[(&[], 0, 1)]).assert_honest();
     Case::new(8, signed(&mut rng, 256, 16), &[(&[], 4, 4)]).assert_honest();
     Case::new(11, signed(&mut rng, 1500, 16), &[(&[], 6, 5), (&[0], 1, 9)]).assert_honest();
-    Case::new(12, signed(&mut rng, 4096, 16), &[(&[], 0, 12), (&[], 12, 0)]).assert_honest();
+    Case::new(
+        12,
+        signed(&mut rng, 4096, 16),
+        &[(&[], 0, 12), (&[], 12, 0)],
+    )
+    .assert_honest();
     Case::new(12, signed(&mut rng, 4096, 16), &[(&[1; 12], 0, 0)]).assert_honest();
 }
 
 #[test]
 fn claims_on_one_block_may_overlap() {
     let mut rng = ChaCha20Rng::seed_from_u64(4);
-    let blocks: [Block<'_>; 4] =
-        [(&[], 5, 5), (&[], 5, 5), (&[0], 5, 4), (&[1, 0, 1, 0, 1, 1, 0, 1], 2, 0)];
+    let blocks: [Block<'_>; 4] = [
+        (&[], 5, 5),
+        (&[], 5, 5),
+        (&[0], 5, 4),
+        (&[1, 0, 1, 0, 1, 1, 0, 1], 2, 0),
+    ];
     Case::new(10, signed(&mut rng, 1024, 16), &blocks).assert_honest();
 }
 
@@ -218,7 +265,15 @@ fn claims_on_one_block_may_overlap() {
 fn zero_and_extreme_weights_merge() {
     Case::new(9, vec![], &[(&[], 4, 5)]).assert_honest();
     Case::new(9, vec![0; 512], &[(&[], 4, 5)]).assert_honest();
-    let extremes = [i64::MIN, i64::MAX, -1, 0, 1 << 31, -(1 << 31) - 1, i64::MIN + 1];
+    let extremes = [
+        i64::MIN,
+        i64::MAX,
+        -1,
+        0,
+        1 << 31,
+        -(1 << 31) - 1,
+        i64::MIN + 1,
+    ];
     let weights = extremes.iter().copied().cycle().take(512).collect();
     Case::new(9, weights, &[(&[], 4, 5), (&[1], 8, 0)]).assert_honest();
 }
@@ -240,7 +295,10 @@ fn the_messages_are_those_of_the_plain_sum() {
     for claim in &case.claims.claims {
         power *= g;
         let eq = sumcheck::eq_table(&case.claims.point(claim));
-        weight.iter_mut().zip(eq).for_each(|(weight, eq)| *weight += power * eq);
+        weight
+            .iter_mut()
+            .zip(eq)
+            .for_each(|(weight, eq)| *weight += power * eq);
     }
     let mut accumulator = case.accumulator.clone();
     let mut prover = MergeProver::new(case.input(), &case.running, &case.claims, g).unwrap();
@@ -283,8 +341,14 @@ fn a_forged_message_is_rejected() {
 fn forged_evaluations_are_rejected() {
     let case = Case::layers();
     let (proof, _) = case.prove();
-    case.assert_rejected(&MergeProof { accumulator: proof.accumulator + Fr::ONE, ..proof.clone() });
-    case.assert_rejected(&MergeProof { step: proof.step + Fr::ONE, ..proof });
+    case.assert_rejected(&MergeProof {
+        accumulator: proof.accumulator + Fr::ONE,
+        ..proof.clone()
+    });
+    case.assert_rejected(&MergeProof {
+        step: proof.step + Fr::ONE,
+        ..proof
+    });
 }
 
 /// The prover chooses evaluations that meet the last claim: only the next claim can be false.
@@ -295,7 +359,12 @@ fn compensated_evaluations_leave_a_false_claim() {
     let (mut proof, merged) = case.prove();
     assert_eq!(case.verify(&proof), Err(ClaimError::LastClaim));
     let g = case.transcript().squeeze();
-    let sum = case.claims.claims.iter().rev().fold(Fr::ZERO, |s, c| (s + c.value) * g);
+    let sum = case
+        .claims
+        .claims
+        .iter()
+        .rev()
+        .fold(Fr::ZERO, |s, c| (s + c.value) * g);
     let mut replay = sumcheck::Replay::new(proof.messages.clone());
     let sum = sum + case.running.value;
     let mut transcript = case.transcript();
@@ -353,7 +422,11 @@ fn single_forged_witness_values_fail_by_name() {
         let mut cs = cs.clone();
         let value = cs.get(variable).unwrap();
         assert!(cs.set(variable, value + Fr::ONE));
-        assert!(paths(&cs).contains(&constraint.to_string()), "{variable}: {:?}", paths(&cs));
+        assert!(
+            paths(&cs).contains(&constraint.to_string()),
+            "{variable}: {:?}",
+            paths(&cs)
+        );
     }
 }
 
@@ -370,39 +443,55 @@ fn beta_binds_the_evaluations() {
     let (proof, merged) = case.prove();
     let zero = Case::new(9, vec![], &[(&[], 4, 5)]);
     assert_ne!(zero.prove().1.beta, merged.beta);
-    let forged = MergeProof { step: proof.step + Fr::ONE, ..proof };
+    let forged = MergeProof {
+        step: proof.step + Fr::ONE,
+        ..proof
+    };
     let mut cs = MockSystem::new();
     let (mut transcript, running, output) = case.circuit_inputs(&mut cs);
     let other = merge_proof(&mut cs, &mut transcript, &running, &output, &forged).unwrap();
-    assert_eq!(other.point.last().unwrap().value(), *merged.point.last().unwrap());
+    assert_eq!(
+        other.point.last().unwrap().value(),
+        *merged.point.last().unwrap()
+    );
     assert_ne!(other.beta.value(), merged.beta);
 }
 
 /// Eight layers with a bias each, four sizes, as the budget of the design assumes.
 fn eight_layers(ell: usize) -> Case {
-    let slots: Vec<Vec<u8>> = (0..16)
-        .map(|j: usize| {
-            let (rows, columns) = shape(j);
-            let bits = ell - rows - columns;
-            (0..bits).map(|i| (if i < 4 { j >> (3 - i) } else { j * 37 >> (i % 8) }) as u8 & 1).collect()
-        })
-        .collect();
-    fn shape(j: usize) -> (usize, usize) {
-        let (rows, columns) = [(8, 8), (7, 8), (8, 7), (6, 7)][j % 4];
-        (rows, if j < 8 { columns } else { 0 })
-    }
-    let blocks: Vec<Block<'_>> =
-        slots.iter().enumerate().map(|(j, slot)| (&slot[..], shape(j).0, shape(j).1)).collect();
     let mut rng = ChaCha20Rng::seed_from_u64(20);
-    let mut case = Case::new(1, vec![], &[]);
-    case.table = WeightTable::new(signed(&mut rng, 1 << 14, 16), ell).unwrap();
-    case.accumulator = vec![Fr::ONE; 1 << ell];
-    case.running = RunningClaim { point: vector(&mut rng, ell), value: Fr::ONE };
-    case.claims.row_point = vector(&mut rng, 8);
-    case.claims.column_point = vector(&mut rng, 8);
-    for (slot, rows, columns) in blocks {
-        let slot = slot.iter().map(|bit| *bit == 1).collect();
-        let mut claim = BlockClaim { slot, rows, columns, value: Fr::ZERO };
+    let weights = signed(&mut rng, 1 << 14, 16);
+    let mut case = Case {
+        table: WeightTable::new(weights, ell).unwrap(),
+        accumulator: vec![Fr::ONE; 1 << ell],
+        running: RunningClaim {
+            point: vector(&mut rng, ell),
+            value: Fr::ONE,
+        },
+        claims: StepClaims {
+            row_point: vector(&mut rng, 8),
+            column_point: vector(&mut rng, 8),
+            claims: Vec::new(),
+        },
+    };
+    for j in 0..16usize {
+        let (rows, columns) = [(8, 8), (7, 8), (8, 7), (6, 7)][j % 4];
+        let columns = if j < 8 { columns } else { 0 };
+        // Slots that share no more than they must: all differ within the first four bits.
+        let bit = |i| {
+            if i < 4 {
+                j >> (3 - i) & 1 == 1
+            } else {
+                (j * 37) >> (i % 8) & 1 == 1
+            }
+        };
+        let slot = (0..ell - rows - columns).map(bit).collect();
+        let mut claim = BlockClaim {
+            slot,
+            rows,
+            columns,
+            value: Fr::ZERO,
+        };
         claim.value = small::evaluate(case.table.entries(), &case.claims.point(&claim));
         case.claims.claims.push(claim);
     }
@@ -418,7 +507,11 @@ fn merging_sixteen_claims_of_twenty_variables_stays_in_budget() {
     assert_eq!(case.prove().1, merged.values());
     // The first squeeze hashes the test's own inputs, which a step absorbs and pays elsewhere.
     let first = |path: &String| path.starts_with("merge/combine/");
-    let inputs = mock.auxiliary_paths().iter().filter(|path| first(path)).count();
+    let inputs = mock
+        .auxiliary_paths()
+        .iter()
+        .filter(|path| first(path))
+        .count();
     let count = mock.constraint_count() - inputs;
     println!("merge, ell = 20, 16 claims: {count} constraints after the first squeeze ({inputs})");
     assert!(count <= 7500, "{count}");
@@ -456,23 +549,62 @@ fn wrong_sizes_are_named() {
     let attempt = |change: &dyn Fn(&mut Case)| {
         let mut case = case.clone();
         change(&mut case);
-        prove(&mut case.transcript(), &case.running, &case.claims, case.input()).unwrap_err()
+        prove(
+            &mut case.transcript(),
+            &case.running,
+            &case.claims,
+            case.input(),
+        )
+        .unwrap_err()
     };
     let error = attempt(&|case| case.claims.claims[1].rows += 1);
-    assert_eq!(error, ClaimError::Variables { index: 1, expected: 9, got: 10 });
+    assert_eq!(
+        error,
+        ClaimError::Variables {
+            index: 1,
+            expected: 9,
+            got: 10
+        }
+    );
     let error = attempt(&|case| {
         case.claims.row_point.pop();
     });
-    assert_eq!(error, ClaimError::Point { index: 0, name: "row", expected: 3, got: 4 });
+    assert_eq!(
+        error,
+        ClaimError::Point {
+            index: 0,
+            name: "row",
+            expected: 3,
+            got: 4
+        }
+    );
     let error = attempt(&|case| {
         case.accumulator.pop();
     });
-    assert_eq!(error, ClaimError::Accumulator { expected: 9, got: 511 });
+    assert_eq!(
+        error,
+        ClaimError::Accumulator {
+            expected: 9,
+            got: 511
+        }
+    );
     let error = attempt(&|case| case.table = WeightTable::new(vec![], 10).unwrap());
-    assert_eq!(error, ClaimError::Weights { expected: 9, got: 10 });
+    assert_eq!(
+        error,
+        ClaimError::Weights {
+            expected: 9,
+            got: 10
+        }
+    );
     let (mut proof, _) = case.prove();
     proof.messages.pop();
-    assert_eq!(case.verify(&proof), Err(ClaimError::Rounds { expected: 9, got: 8 }));
+    assert_eq!(
+        case.verify(&proof),
+        Err(ClaimError::Rounds {
+            expected: 9,
+            got: 8
+        })
+    );
     let mut cs = MockSystem::new();
     let (mut transcript, running, mut output) = case.circuit_inputs(&mut cs);
     assert!(merge_proof(&mut cs, &mut transcript, &running, &output, &proof).is_err());
