@@ -46,7 +46,7 @@ fn limbs<F: CircuitField>(x: &F) -> Limbs {
 /// `sum_i digit_i * limbs_i`, a column of products for each limb.
 ///
 /// A product is below `2^64 * 2^32`, so [`MAX_PRODUCTS`] of them fit; callers sum far fewer before
-/// they reduce, which is why the sums may wrap on paper and never do.
+/// they reduce. So nothing overflows, and the wrapping operations only save the checks.
 #[derive(Clone, Copy, Default)]
 struct Wide([u128; 4]);
 
@@ -63,7 +63,7 @@ impl Wide {
         let mut bytes = [0u8; 62];
         let mut carry = 0u128;
         for (i, sum) in self.0.iter().enumerate() {
-            // Below 2^128 - 2^96 + 2^64: no overflow by the bound on the number of products.
+            // The sum is at most 2^128 - 2^96, the carry below 2^64: no overflow.
             let total = carry.wrapping_add(*sum);
             bytes[8 * i..8 * i + 8].copy_from_slice(&(total as u64).to_le_bytes());
             carry = total >> 64;
@@ -290,15 +290,15 @@ fn combine_tile<F: CircuitField>(
                 column[n] = digit.of(*weight);
             }
         }
-        std::array::from_fn(|column| {
+        let mut sums = [F::ZERO; COLUMN_TILE];
+        for (out, digits) in sums.iter_mut().zip(&digits).take(width) {
             let mut sum = Wide::default();
-            if column < width {
-                for (limbs, digit) in multipliers.limbs.iter().zip(&digits[column]) {
-                    sum.add_product(limbs, *digit);
-                }
+            for (limbs, digit) in multipliers.limbs.iter().zip(digits) {
+                sum.add_product(limbs, *digit);
             }
-            sum.reduce(shifts.by_248)
-        })
+            *out = sum.reduce(shifts.by_248);
+        }
+        sums
     };
     if rows().all(is_narrow) {
         let whole = sums(Digit::Whole);

@@ -634,8 +634,15 @@ fn weights(range: std::ops::Range<usize>) -> impl Strategy<Value = Vec<i64>> {
     ]
 }
 
+fn cases() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(64)
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(cases())]
 
     #[test]
     fn combine_rows_is_the_plain_sum(
