@@ -395,7 +395,7 @@ impl<'a, F: CircuitField> MergeProver<'a, F> {
                 got,
             });
         }
-        if input.accumulator.len() != 1 << variables {
+        if 1usize.checked_shl(variables as u32) != Some(input.accumulator.len()) {
             let got = input.accumulator.len();
             return Err(ClaimError::Accumulator {
                 expected: variables,

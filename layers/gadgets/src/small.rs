@@ -18,13 +18,16 @@ const ROW_BLOCK: usize = 256;
 /// Columns transposed together in [`combine_rows`]: two cache lines of weights.
 const COLUMN_TILE: usize = 16;
 
-/// Entries of one task in [`inner`] and [`accumulate`].
+/// Entries of one reduction in [`inner`]: their limbs fit the first-level cache.
+const INNER_CHUNK: usize = 512;
+
+/// Entries of one task in [`accumulate`].
 const CHUNK: usize = 4096;
 
 /// The most products that [`Wide`] can sum: each is below `2^96`.
 const MAX_PRODUCTS: u64 = 1 << 32;
 
-const _: () = assert!((ROW_BLOCK as u64) < MAX_PRODUCTS && (CHUNK as u64) < MAX_PRODUCTS);
+const _: () = assert!((ROW_BLOCK as u64) < MAX_PRODUCTS && (INNER_CHUNK as u64) < MAX_PRODUCTS);
 
 /// The canonical representative of a field element, 64 bits a limb, least significant first.
 type Limbs = [u64; 4];
@@ -33,10 +36,16 @@ fn limbs<F: CircuitField>(x: &F) -> Limbs {
     let bytes = to_bytes(x);
     let mut limbs = [0; 4];
     for (limb, bytes) in limbs.iter_mut().zip(bytes.chunks_exact(8)) {
+<<<<<<< HEAD
         *limb = bytes
             .iter()
             .rev()
             .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+=======
+        let mut word = [0; 8];
+        word.copy_from_slice(bytes);
+        *limb = u64::from_le_bytes(word);
+>>>>>>> h-claims
     }
     limbs
 }
@@ -44,7 +53,7 @@ fn limbs<F: CircuitField>(x: &F) -> Limbs {
 /// `sum_i digit_i * limbs_i`, a column of products for each limb.
 ///
 /// A product is below `2^64 * 2^32`, so [`MAX_PRODUCTS`] of them fit; callers sum far fewer before
-/// they reduce, which is why the sums may wrap on paper and never do.
+/// they reduce. So nothing overflows, and the wrapping operations only save the checks.
 #[derive(Clone, Copy, Default)]
 struct Wide([u128; 4]);
 
@@ -61,7 +70,7 @@ impl Wide {
         let mut bytes = [0u8; 62];
         let mut carry = 0u128;
         for (i, sum) in self.0.iter().enumerate() {
-            // Below 2^128 - 2^96 + 2^64: no overflow by the bound on the number of products.
+            // The sum is at most 2^128 - 2^96, the carry below 2^64: no overflow.
             let total = carry.wrapping_add(*sum);
             bytes[8 * i..8 * i + 8].copy_from_slice(&(total as u64).to_le_bytes());
             carry = total >> 64;
@@ -101,6 +110,7 @@ impl Digit {
             Digit::High => ((weight as u64 ^ 1 << 63) >> 32) as u32,
         }
     }
+<<<<<<< HEAD
 
     /// The digits of `weights`, by one loop a kind of digit.
     #[inline(always)]
@@ -120,6 +130,8 @@ impl Digit {
                 .for_each(|(i, w)| write(i, self.of(*w))),
         }
     }
+=======
+>>>>>>> h-claims
 }
 
 /// Whether [`Digit::Whole`] represents every weight.
@@ -172,11 +184,12 @@ struct Multipliers<F> {
 }
 
 impl<F: CircuitField> Multipliers<F> {
-    fn new(elements: &[F]) -> Self {
+    fn new(elements: &[F], shifts: Shifts<F>) -> Self {
+        let limbs = elements.iter().map(limbs).collect();
         Multipliers {
-            limbs: elements.iter().map(limbs).collect(),
+            limbs,
             total: elements.iter().sum(),
-            shifts: Shifts::new(),
+            shifts,
         }
     }
 
@@ -184,7 +197,9 @@ impl<F: CircuitField> Multipliers<F> {
     fn dot(&self, weights: &[i64]) -> F {
         recombine(&self.shifts, is_narrow(weights), self.total, |digit| {
             let mut sum = Wide::default();
-            digit.read(weights, |i, digit| sum.add_product(&self.limbs[i], digit));
+            for (weight, limbs) in weights.iter().zip(&self.limbs) {
+                sum.add_product(limbs, digit.of(*weight));
+            }
             sum.reduce(self.shifts.by_248)
         })
     }
@@ -197,9 +212,18 @@ impl<F: CircuitField> Multipliers<F> {
 pub fn inner<F: CircuitField>(weights: &[i64], eq: &[F]) -> F {
     let length = weights.len().min(eq.len());
     let (weights, eq) = (&weights[..length], &eq[..length]);
+<<<<<<< HEAD
     let chunks = weights.par_chunks(CHUNK).zip(eq.par_chunks(CHUNK));
     chunks
         .map(|(weights, eq)| Multipliers::new(eq).dot(weights))
+=======
+    let shifts = Shifts::new();
+    let chunks = weights
+        .par_chunks(INNER_CHUNK)
+        .zip(eq.par_chunks(INNER_CHUNK));
+    chunks
+        .map(|(weights, eq)| Multipliers::new(eq, shifts).dot(weights))
+>>>>>>> h-claims
         .sum()
 }
 
@@ -218,7 +242,7 @@ pub fn row_products<F: CircuitField>(
         return Vec::new();
     }
     let eq = &eq[..eq.len().min(columns.saturating_sub(offset))];
-    let multipliers = Multipliers::new(eq);
+    let multipliers = Multipliers::new(eq, Shifts::new());
     let product = |row: &[i64]| {
         let row = row.get(offset..).unwrap_or_default();
         match row.get(..eq.len()) {
@@ -252,11 +276,12 @@ pub fn combine_rows<F: CircuitField>(weights: &[i64], columns: usize, eq: &[F]) 
     if columns == 0 {
         return Vec::new();
     }
+    let shifts = Shifts::new();
     let length = weights.len().min(columns.saturating_mul(eq.len()));
     let blocks: Vec<_> = weights[..length]
         .chunks(columns.saturating_mul(ROW_BLOCK))
         .zip(eq.chunks(ROW_BLOCK))
-        .map(|(weights, eq)| (weights, Multipliers::new(eq)))
+        .map(|(weights, eq)| (weights, Multipliers::new(eq, shifts)))
         .collect();
     let tile = |start: usize| {
         let width = COLUMN_TILE.min(columns - start);
@@ -296,17 +321,19 @@ fn combine_tile<F: CircuitField>(
         // Missing weights are zeros, whose digits are not.
         digits = [[digit.of(0); ROW_BLOCK]; COLUMN_TILE];
         for (n, row) in rows().enumerate() {
-            digit.read(row, |column, digit| digits[column][n] = digit);
-        }
-        std::array::from_fn(|column| {
-            let mut sum = Wide::default();
-            if column < width {
-                for (limbs, digit) in multipliers.limbs.iter().zip(&digits[column]) {
-                    sum.add_product(limbs, *digit);
-                }
+            for (column, weight) in digits.iter_mut().zip(row) {
+                column[n] = digit.of(*weight);
             }
-            sum.reduce(shifts.by_248)
-        })
+        }
+        let mut sums = [F::ZERO; COLUMN_TILE];
+        for (out, digits) in sums.iter_mut().zip(&digits).take(width) {
+            let mut sum = Wide::default();
+            for (limbs, digit) in multipliers.limbs.iter().zip(digits) {
+                sum.add_product(limbs, *digit);
+            }
+            *out = sum.reduce(shifts.by_248);
+        }
+        sums
     };
     if rows().all(is_narrow) {
         let whole = sums(Digit::Whole);

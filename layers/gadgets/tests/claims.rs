@@ -459,6 +459,7 @@ fn beta_binds_the_evaluations() {
 
 /// Eight layers with a bias each, four sizes, as the budget of the design assumes.
 fn eight_layers(ell: usize) -> Case {
+<<<<<<< HEAD
     let slots: Vec<Vec<u8>> = (0..16)
         .map(|j: usize| {
             let (rows, columns) = shape(j);
@@ -496,6 +497,35 @@ fn eight_layers(ell: usize) -> Case {
     case.claims.column_point = vector(&mut rng, 8);
     for (slot, rows, columns) in blocks {
         let slot = slot.iter().map(|bit| *bit == 1).collect();
+=======
+    let mut rng = ChaCha20Rng::seed_from_u64(20);
+    let weights = signed(&mut rng, 1 << 14, 16);
+    let mut case = Case {
+        table: WeightTable::new(weights, ell).unwrap(),
+        accumulator: vec![Fr::ONE; 1 << ell],
+        running: RunningClaim {
+            point: vector(&mut rng, ell),
+            value: Fr::ONE,
+        },
+        claims: StepClaims {
+            row_point: vector(&mut rng, 8),
+            column_point: vector(&mut rng, 8),
+            claims: Vec::new(),
+        },
+    };
+    for j in 0..16usize {
+        let (rows, columns) = [(8, 8), (7, 8), (8, 7), (6, 7)][j % 4];
+        let columns = if j < 8 { columns } else { 0 };
+        // Slots that share no more than they must: all differ within the first four bits.
+        let bit = |i| {
+            if i < 4 {
+                j >> (3 - i) & 1 == 1
+            } else {
+                (j * 37) >> (i % 8) & 1 == 1
+            }
+        };
+        let slot = (0..ell - rows - columns).map(bit).collect();
+>>>>>>> h-claims
         let mut claim = BlockClaim {
             slot,
             rows,
@@ -644,8 +674,15 @@ fn weights(range: std::ops::Range<usize>) -> impl Strategy<Value = Vec<i64>> {
     ]
 }
 
+fn cases() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(64)
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(cases())]
 
     #[test]
     fn combine_rows_is_the_plain_sum(
