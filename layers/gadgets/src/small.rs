@@ -36,16 +36,9 @@ fn limbs<F: CircuitField>(x: &F) -> Limbs {
     let bytes = to_bytes(x);
     let mut limbs = [0; 4];
     for (limb, bytes) in limbs.iter_mut().zip(bytes.chunks_exact(8)) {
-<<<<<<< HEAD
-        *limb = bytes
-            .iter()
-            .rev()
-            .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-=======
         let mut word = [0; 8];
         word.copy_from_slice(bytes);
         *limb = u64::from_le_bytes(word);
->>>>>>> h-claims
     }
     limbs
 }
@@ -110,28 +103,6 @@ impl Digit {
             Digit::High => ((weight as u64 ^ 1 << 63) >> 32) as u32,
         }
     }
-<<<<<<< HEAD
-
-    /// The digits of `weights`, by one loop a kind of digit.
-    #[inline(always)]
-    fn read(self, weights: &[i64], mut write: impl FnMut(usize, u32)) {
-        match self {
-            Digit::Whole => weights
-                .iter()
-                .enumerate()
-                .for_each(|(i, w)| write(i, self.of(*w))),
-            Digit::Low => weights
-                .iter()
-                .enumerate()
-                .for_each(|(i, w)| write(i, self.of(*w))),
-            Digit::High => weights
-                .iter()
-                .enumerate()
-                .for_each(|(i, w)| write(i, self.of(*w))),
-        }
-    }
-=======
->>>>>>> h-claims
 }
 
 /// Whether [`Digit::Whole`] represents every weight.
@@ -212,18 +183,12 @@ impl<F: CircuitField> Multipliers<F> {
 pub fn inner<F: CircuitField>(weights: &[i64], eq: &[F]) -> F {
     let length = weights.len().min(eq.len());
     let (weights, eq) = (&weights[..length], &eq[..length]);
-<<<<<<< HEAD
-    let chunks = weights.par_chunks(CHUNK).zip(eq.par_chunks(CHUNK));
-    chunks
-        .map(|(weights, eq)| Multipliers::new(eq).dot(weights))
-=======
     let shifts = Shifts::new();
     let chunks = weights
         .par_chunks(INNER_CHUNK)
         .zip(eq.par_chunks(INNER_CHUNK));
     chunks
         .map(|(weights, eq)| Multipliers::new(eq, shifts).dot(weights))
->>>>>>> h-claims
         .sum()
 }
 

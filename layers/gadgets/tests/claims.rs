@@ -459,45 +459,6 @@ fn beta_binds_the_evaluations() {
 
 /// Eight layers with a bias each, four sizes, as the budget of the design assumes.
 fn eight_layers(ell: usize) -> Case {
-<<<<<<< HEAD
-    let slots: Vec<Vec<u8>> = (0..16)
-        .map(|j: usize| {
-            let (rows, columns) = shape(j);
-            let bits = ell - rows - columns;
-            (0..bits)
-                .map(|i| {
-                    (if i < 4 {
-                        j >> (3 - i)
-                    } else {
-                        j * 37 >> (i % 8)
-                    }) as u8
-                        & 1
-                })
-                .collect()
-        })
-        .collect();
-    fn shape(j: usize) -> (usize, usize) {
-        let (rows, columns) = [(8, 8), (7, 8), (8, 7), (6, 7)][j % 4];
-        (rows, if j < 8 { columns } else { 0 })
-    }
-    let blocks: Vec<Block<'_>> = slots
-        .iter()
-        .enumerate()
-        .map(|(j, slot)| (&slot[..], shape(j).0, shape(j).1))
-        .collect();
-    let mut rng = ChaCha20Rng::seed_from_u64(20);
-    let mut case = Case::new(1, vec![], &[]);
-    case.table = WeightTable::new(signed(&mut rng, 1 << 14, 16), ell).unwrap();
-    case.accumulator = vec![Fr::ONE; 1 << ell];
-    case.running = RunningClaim {
-        point: vector(&mut rng, ell),
-        value: Fr::ONE,
-    };
-    case.claims.row_point = vector(&mut rng, 8);
-    case.claims.column_point = vector(&mut rng, 8);
-    for (slot, rows, columns) in blocks {
-        let slot = slot.iter().map(|bit| *bit == 1).collect();
-=======
     let mut rng = ChaCha20Rng::seed_from_u64(20);
     let weights = signed(&mut rng, 1 << 14, 16);
     let mut case = Case {
@@ -525,7 +486,6 @@ fn eight_layers(ell: usize) -> Case {
             }
         };
         let slot = (0..ell - rows - columns).map(bit).collect();
->>>>>>> h-claims
         let mut claim = BlockClaim {
             slot,
             rows,
