@@ -378,8 +378,8 @@ fn signed<S: CircuitField>(x: &S) -> BigInt {
 /// An Eisenstein prime above `q` with `pi(lambda) = 0`, by half-gcd of `q` and `lambda`.
 ///
 /// The Euclidean algorithm keeps `r = t lambda` modulo `q`, so `r - t phi` maps to zero and its
-/// norm is a multiple of `q`. At the first `r < sqrt q` also `|t| < sqrt q` (`|t|` times the remainder
-/// before is at most `q`), so the norm `r^2 + r t + t^2` is below `3 q`; it is not `2 q`, because 2
+/// norm is a multiple of `q`. At the first `r < sqrt q` also `|t| < sqrt q` (`|t|` times the
+/// remainder before is at most `q`), so the norm `r^2 + r t + t^2` is below `3 q`; it is not `2 q`, because 2
 /// is inert in `Z[phi]` and divides norms evenly often. Hence it is `q`.
 fn prime(q: &BigInt, lambda: &BigInt) -> Result<Eisenstein, EisensteinError> {
     let root = q.sqrt();
