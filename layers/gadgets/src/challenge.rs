@@ -29,7 +29,7 @@
 //! way one sign is left. By induction the components determine all digits.
 //!
 //! *Components to scalars.* `a0 + a1 lambda` and `b0 + b1 lambda` agree modulo the group order `n`
-//! only if `(a - b)` lies in the prime ideal of norm `n`, whose non-zero elements have norm at least
+//! only if `a - b` lies in the prime ideal of norm `n`, whose non-zero elements have norm at least
 //! `n > 2^253`; but components of `a - b` are below `2^65`, so its norm is below `3 * 2^130`.
 //!
 //! # No exceptional addition
@@ -133,6 +133,8 @@ pub struct ChallengeWires<F: CircuitField> {
 
 impl<F: CircuitField> ChallengeWires<F> {
     /// The challenge of a hash.
+    ///
+    /// Names are fixed, so each challenge needs a namespace of its own.
     ///
     /// Cost: the canonical decomposition of [`crate::wire::bits`], 64 products and 2 components.
     ///

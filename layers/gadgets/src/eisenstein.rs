@@ -3,20 +3,24 @@
 //! # Representation
 //!
 //! Let `q` be the modulus of `Q` and `lambda` the cube root of unity [`cube_root`]. The map
-//! `a + b phi -> a + b lambda` from `Z[phi]`, `phi^2 = -phi - 1`, onto `Q` has as kernel the multiples of a
-//! prime `pi` of norm `q` (the norm is `N(a + b phi) = a^2 - a b + b^2`). Every element of `Q` has a
-//! representative with `N <= q / 3`, whose components are thus at most `sqrt(4 N / 3) = (2 / 3) sqrt q < 2^127`
-//! in absolute value. Representatives are not unique and need not be: the transcript hashes
-//! components, and equality is equality modulo `pi`.
+//! `a + b phi -> a + b lambda` from `Z[phi]`, `phi^2 = -phi - 1`, onto `Q` has as kernel the
+//! multiples of a prime `pi` of norm `q` (the norm is `N(a + b phi) = a^2 - a b + b^2`). Every
+//! element of `Q` has a representative with `N <= q / 3`, whose components are thus at most
+//! `sqrt(4 N / 3) = (2 / 3) sqrt q < 2^127` in absolute value. Representatives are not unique and
+//! need not be: the transcript hashes components, and equality is equality modulo `pi`.
 //!
 //! # Congruences
 //!
 //! Each congruence is an equation `V = 0` over `Z[phi]` with a witnessed quotient `k`, for example
-//! `V = x + r y - x' - k pi`. Both components of `V` are enforced to vanish modulo `p`, the modulus of
-//! `F`; since the bounds of all operands give `|V_i| < p` they vanish over the integers, and the
-//! congruence holds modulo `q`. [`EisensteinParams::new`] proves that bound, and that every honest
-//! quotient fits its limbs, for every [`Form`] of operand, and fails otherwise. It must, for
-//! soundness rests on it.
+//! `V = x + r y - x' - k pi`. Both components of `V` are enforced to vanish modulo `p`, the modulus
+//! of `F`; since the bounds of all operands give `|V_i| < p` they vanish over the integers, and the
+//! congruence holds modulo `q`. [`EisensteinParams::new`] proves that bound from the bounds of
+//! every [`Form`], and that honest quotients fit their limbs, and fails otherwise: soundness rests
+//! on it.
+//!
+//! A canonical value `sum_i 2^(8 i) byte_i` would exceed `p` if the powers were taken as integers.
+//! They are replaced by short representatives `t_i` of `2^(8 i)`, so that
+//! `sum_i byte_i t_i` has components below `2^139`, and no check modulo a second number is needed.
 //!
 //! # Range checks
 //!
@@ -373,9 +377,9 @@ fn signed<S: CircuitField>(x: &S) -> BigInt {
 
 /// An Eisenstein prime above `q` with `pi(lambda) = 0`, by half-gcd of `q` and `lambda`.
 ///
-/// The Euclidean algorithm keeps `r = t lambda` modulo `q`, so `r - t phi` maps to zero and its norm
-/// is a multiple of `q`. At the first `r < sqrt q` also `|t| < sqrt q` (`|t|` times the remainder
-/// before is at most `q`), so the norm `r^2 + r t + t^2` is below `3 q`; it is not `2 q`, because 2
+/// The Euclidean algorithm keeps `r = t lambda` modulo `q`, so `r - t phi` maps to zero and its
+/// norm is a multiple of `q`. At the first `r < sqrt q` also `|t| < sqrt q` (`|t|` times the
+/// remainder before is at most `q`), so the norm `r^2 + r t + t^2` is below `3 q`; it is not `2 q`, because 2
 /// is inert in `Z[phi]` and divides norms evenly often. Hence it is `q`.
 fn prime(q: &BigInt, lambda: &BigInt) -> Result<Eisenstein, EisensteinError> {
     let root = q.sqrt();
@@ -405,7 +409,7 @@ fn prime(q: &BigInt, lambda: &BigInt) -> Result<Eisenstein, EisensteinError> {
 
 /// A shortest representative of an integer.
 ///
-/// Rounding both components of `x / pi` leaves `e pi` with `e` in `[-1/2, 1/2]^2`, so `N(e) <= 3/4`.
+/// Rounding both components of `x / pi` leaves `e pi`, `e` in `[-1/2, 1/2]^2`, so `N(e) <= 3/4`.
 /// If the nearest point `v` to `e` is not 0 then `|v| <= |e| + |e - v| <= sqrt(3/4) + sqrt(1/3) <
 /// sqrt 3`, so `N(v) = 1`, for no norm is 2: `v` is one of the six units, all of which are tried.
 fn shorten(x: &BigInt, pi: &Eisenstein, associates: &[Eisenstein]) -> Eisenstein {

@@ -15,6 +15,8 @@
 //! t (x_A - x')        = y' + y_A
 //! ```
 //!
+//! Names within an operation are fixed, so each operation needs a namespace of its own.
+//!
 //! # What is assumed
 //!
 //! `P` and `Q` lie on the curve ([`PointWires::enforce_on_curve`]) and the curve has prime order
