@@ -23,5 +23,5 @@ pub use error::ModelError;
 pub use import::{FloatDense, FloatNetwork, FloatReference};
 pub use integer::{Evaluation, IntegerDense, IntegerNetwork, OutOfRange, QuantisedInput};
 pub use json::Samples;
-pub use plan::{CostModel, Plan, PlanOptions, PlannedKind, PlannedLayer, PlannedStep};
+pub use plan::{CostModel, PaddedLayer, Plan, PlanOptions, PlannedKind, PlannedLayer, PlannedStep};
 pub use quantise::{Accuracy, Calibration, QuantiseOptions};

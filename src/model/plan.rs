@@ -86,6 +86,9 @@ pub struct PlannedStep {
     pub layers: Range<usize>,
 }
 
+/// Matrix (outputs x inputs) and bias of a layer, padded with zeros to the capacities of its slot.
+pub type PaddedLayer = (Array2<i64>, Array1<i64>);
+
 /// Predicted sizes and times; targets to be replaced by measurements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CostModel {
@@ -218,7 +221,7 @@ impl Plan {
         &self,
         network: &IntegerNetwork,
         step: usize,
-    ) -> Result<Vec<(Array2<i64>, Array1<i64>)>, ModelError> {
+    ) -> Result<Vec<PaddedLayer>, ModelError> {
         let mismatch = |reason: String| ModelError::PlanMismatch { reason };
         let planned = self
             .steps
@@ -302,7 +305,7 @@ impl PlannedKind {
 
 impl PlannedLayer {
     /// The padded matrix and bias of `layer`, if the slot holds it.
-    fn padded(&self, layer: &IntegerDense) -> Option<(Array2<i64>, Array1<i64>)> {
+    fn padded(&self, layer: &IntegerDense) -> Option<PaddedLayer> {
         let (outputs, inputs) = layer.weights.dim();
         let same = (self.shift, self.low, self.high) == (layer.shift, layer.low, layer.high);
         let biases = layer.bias.len() == outputs;
@@ -399,7 +402,7 @@ impl Search<'_> {
                 if cut == before {
                     break;
                 }
-                for candidate in self.grouped(ell, &cut) {
+                if let Some(candidate) = self.grouped(ell, &cut) {
                     let seconds = self.options.cost.seconds(&candidate);
                     if best.as_ref().is_none_or(|(least, _)| seconds < *least) {
                         best = Some((seconds, candidate));
