@@ -20,5 +20,6 @@ pub mod model;
 pub mod program;
 pub mod progress;
 pub mod session;
+pub mod weights;
 
 pub use error::Error;

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::model::integer::{IntegerNetwork, OutOfRange, QuantisedInput};
 use crate::model::plan::{Plan, PlanOptions};
+use crate::weights::WeightStore;
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::bounds::accumulator_bits;
 use foldnet_layers::chain::{ChainShape, ChainTrace, evaluate};
@@ -39,20 +40,18 @@ impl Tensor {
     }
 }
 
-/// One step: a kind and the weights that fill it.
+/// One step: a kind, and the layers whose weights fill it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramStep {
     /// Index into the kinds.
     pub kind: usize,
-    /// The step polynomial's evaluation table.
-    pub weights: WeightTable,
     /// The network's layers in the step, for messages.
     pub layers: Vec<String>,
 }
 
-/// A network ready to be proven: what a `.fold` file holds.
+/// A network ready to be proven: what a `.fold` file holds, without the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Program {
+pub struct Outline {
     /// The network's name.
     pub name: String,
     /// Width of the activations in bits.
@@ -69,7 +68,33 @@ pub struct Program {
     pub output: Tensor,
 }
 
+/// A program: its outline, and its weights in memory or on disk.
+#[derive(Clone, Debug)]
+pub struct Program {
+    outline: Outline,
+    weights: WeightStore,
+}
+
 impl Program {
+    /// A program read from disk or made in memory.
+    pub(crate) fn from_parts(outline: Outline, weights: WeightStore) -> Self {
+        Program { outline, weights }
+    }
+
+    /// Everything but the weights.
+    pub fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
+    /// The weights of a step, from memory or from disk.
+    ///
+    /// # Errors
+    /// [`Error::Program`] for an unknown step; [`Error::File`] when the file cannot be read or the
+    /// weights do not have the digest that the outline was stored with.
+    pub fn weights(&self, step: usize) -> Result<WeightTable, Error> {
+        self.weights.load(step, self.outline.weight_variables)
+    }
+
     /// Cuts an integer network into steps and packs its weights.
     ///
     /// # Errors
@@ -85,12 +110,13 @@ impl Program {
             .collect::<Result<Vec<_>, _>>()?;
         let kinds = shapes(&plan, &padded, network.bits);
         let mut steps = Vec::with_capacity(plan.steps.len());
+        let mut tables = Vec::with_capacity(plan.steps.len());
         for (step, matrices) in plan.steps.iter().zip(&padded) {
             let shape = kinds.get(step.kind).ok_or(Error::Program("a plan names no such kind"))?;
             let layers = network.layers.get(step.layers.clone()).unwrap_or_default();
+            tables.push(pack(shape, matrices)?);
             steps.push(ProgramStep {
                 kind: step.kind,
-                weights: pack(shape, matrices)?,
                 layers: layers.iter().map(|layer| layer.name.clone()).collect(),
             });
         }
@@ -105,11 +131,20 @@ impl Program {
             capacity: edge(steps.last()).map_or(0, ChainShape::outputs),
             scale: network.output_scale,
         };
-        let weight_variables = plan.weight_variables;
-        let bits = network.bits;
-        Ok(Program { name: name.into(), bits, kinds, steps, weight_variables, input, output })
+        let outline = Outline {
+            name: name.into(),
+            bits: network.bits,
+            kinds,
+            steps,
+            weight_variables: plan.weight_variables,
+            input,
+            output,
+        };
+        Ok(Program { outline, weights: WeightStore::Memory(tables) })
     }
+}
 
+impl Outline {
     /// Rounds an input to integers: `clamp(round(x / scale))`.
     ///
     /// # Errors
@@ -123,21 +158,52 @@ impl Program {
         Ok(QuantisedInput::round(input, self.input.scale, tensor::range(self.bits), outside)?)
     }
 
-    /// Runs the integer network: one trace a step. `input` has `input.length` values.
+    /// Checks an outline that comes from a file.
     ///
     /// # Errors
-    /// [`Error::Length`] for an input of another length; [`Error::Layer`] for a value out of range,
-    /// naming the step's layers.
-    pub fn run(&self, input: &[i64]) -> Result<Vec<ChainTrace>, Error> {
-        let mut activations = self.input.pad("input", input)?;
-        let mut traces = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
-            let shape = self.kinds.get(step.kind).ok_or(Error::Program("a step names no kind"))?;
-            let trace = evaluate(shape, &step.weights, &activations)?;
-            activations = trace.output();
-            traces.push(trace);
+    /// [`Error::Layer`] for a kind that is not valid; [`Error::Program`] when kinds, steps and
+    /// tensors contradict each other.
+    pub fn check(&self) -> Result<(), Error> {
+        let ensure = |holds: bool, what| if holds { Ok(()) } else { Err(Error::Program(what)) };
+        for kind in &self.kinds {
+            kind.validate()?;
+            let agrees = kind.bits == self.bits && kind.weight_variables == self.weight_variables;
+            ensure(agrees, "a kind has other bits or weight variables")?;
         }
-        Ok(traces)
+        let shapes: Option<Vec<&ChainShape>> =
+            self.steps.iter().map(|step| self.kinds.get(step.kind)).collect();
+        let shapes = shapes.ok_or(Error::Program("a step names no kind"))?;
+        let (Some(first), Some(last)) = (shapes.first(), shapes.last()) else {
+            return Err(Error::Program("it has no steps"));
+        };
+        let joined = shapes.windows(2).all(|pair| match pair {
+            [before, after] => before.outputs() == after.inputs() && !before.ends_inference,
+            _ => true,
+        });
+        ensure(joined && last.ends_inference, "steps do not follow each other")?;
+        for (tensor, capacity) in [(&self.input, first.inputs()), (&self.output, last.outputs())] {
+            let fits = tensor.capacity == capacity && (1..=capacity).contains(&tensor.length);
+            ensure(fits, "a tensor does not fit its step")?;
+            let scale = tensor.scale.is_finite() && tensor.scale > 0.0;
+            ensure(scale, "a scale is not positive")?;
+        }
+        Ok(())
+    }
+
+    /// Runs step `step` of the integer network on its padded input.
+    ///
+    /// # Errors
+    /// [`Error::Program`] for an unknown step; [`Error::Layer`] for a value out of range, naming
+    /// the layer.
+    pub fn run_step(
+        &self,
+        step: usize,
+        weights: &WeightTable,
+        input: &[i64],
+    ) -> Result<ChainTrace, Error> {
+        let kind = self.steps.get(step).and_then(|step| self.kinds.get(step.kind));
+        let shape = kind.ok_or(Error::Program("a step names no kind"))?;
+        Ok(evaluate(shape, weights, input)?)
     }
 
     /// Multiplications of one inference, padding included.

@@ -7,11 +7,11 @@ use crate::key::source::KeySource;
 use crate::fold::prover::{Recursion, Start, Step, StepWeights};
 use crate::fold::r1cs::Commitment;
 use crate::fold::verifier::{self, Statement};
-use crate::program::{Program, Tensor};
+use crate::program::{Outline, Program, Tensor};
 use crate::progress::{Progress, Stage};
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::hash::HashConstants;
-use foldnet_layers::chain::{Chain, ChainShape, ChainTrace};
+use foldnet_layers::chain::{Chain, ChainShape};
 use foldnet_layers::tensor;
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
@@ -53,8 +53,8 @@ impl Architecture {
     }
 }
 
-impl From<&Program> for Architecture {
-    fn from(program: &Program) -> Self {
+impl From<&Outline> for Architecture {
+    fn from(program: &Outline) -> Self {
         Architecture {
             kinds: program.kinds.clone(),
             weight_variables: program.weight_variables,
@@ -147,22 +147,19 @@ impl<C: Cycle> Session<C> {
         program: &Program,
         progress: &mut dyn Progress,
     ) -> Result<Committed<C>, Error> {
-        progress.start(Stage::Model, program.steps.len() as u64);
-        let mut commitments = Vec::with_capacity(program.steps.len());
+        let steps = &program.outline().steps;
+        progress.start(Stage::Model, steps.len() as u64);
+        let mut commitments = Vec::with_capacity(steps.len());
         let blind = C::F::from(PUBLIC_BLIND);
-        for (i, step) in program.steps.iter().enumerate() {
-            let point = self.params.key().commit_small(step.weights.entries(), blind)?;
-            commitments.push(Commitment::new(point));
+        for (i, step) in steps.iter().enumerate() {
+            let weights = program.weights(i)?;
+            let point = self.params.key().commit_small(weights.entries(), blind)?;
+            commitments.push((step.kind, Some(Commitment::new(point))));
             progress.advance(i as u64 + 1);
         }
         progress.finish();
-        let steps: Vec<_> = program
-            .steps
-            .iter()
-            .zip(&commitments)
-            .map(|(step, commitment)| (step.kind, Some(*commitment)))
-            .collect();
-        let model = self.params.model_id(&steps)?;
+        let model = self.params.model_id(&commitments)?;
+        let commitments = commitments.into_iter().filter_map(|(_, point)| point).collect();
         Ok(Committed { commitments, model })
     }
 
@@ -179,57 +176,46 @@ impl<C: Cycle> Session<C> {
         rng: &mut R,
     ) -> Result<(Recursion<C>, Vec<Inference>, Timing), Error> {
         let mut timing = Timing::default();
-        let padded =
-            inputs.iter().map(|input| program.input.pad("input", input)).collect::<Result<Vec<_>, _>>()?;
-        let digests: Vec<C::F> = padded.iter().map(|input| self.digest(program, input)).collect();
+        let outline = program.outline();
+        let padded = inputs
+            .iter()
+            .map(|input| outline.input.pad("input", input))
+            .collect::<Result<Vec<_>, _>>()?;
+        let digest = |values: &[i64]| tensor::digest(&self.hash, values, outline.bits);
+        let digests: Vec<C::F> = padded.iter().map(|input| digest(input)).collect();
         let Some(first) = digests.first() else {
             return Err(Error::Length { what: "inputs", expected: 1, got: 0 });
         };
         let clock = Instant::now();
-        let mut run =
-            Recursion::begin(&self.params, committed.model, *first, Start::Public, rng)?;
+        let mut run = Recursion::begin(&self.params, committed.model, *first, Start::Public, rng)?;
         timing.start = clock.elapsed();
-        progress.start(Stage::Fold, (program.steps.len() * inputs.len()) as u64);
+        progress.start(Stage::Fold, (outline.steps.len() * inputs.len()) as u64);
         let mut inferences = Vec::with_capacity(inputs.len());
-        for (i, input) in inputs.iter().enumerate() {
-            let clock = Instant::now();
-            let traces = program.run(input)?;
-            timing.witness += clock.elapsed();
-            let next = digests.get(i + 1).unwrap_or(first);
-            let clock = Instant::now();
-            self.fold(program, committed, &traces, *next, &mut run, progress, rng)?;
-            timing.fold += clock.elapsed();
-            let mut output = traces.last().map(ChainTrace::output).unwrap_or_default();
-            output.truncate(program.output.length);
-            inferences.push(Inference { input: input.clone(), output });
+        for (i, (input, padded)) in inputs.iter().zip(padded).enumerate() {
+            let next = *digests.get(i + 1).unwrap_or(first);
+            let mut activations = padded;
+            for (j, (step, commitment)) in
+                outline.steps.iter().zip(&committed.commitments).enumerate()
+            {
+                let clock = Instant::now();
+                let table = program.weights(j)?;
+                let trace = outline.run_step(j, &table, &activations)?;
+                activations = trace.output();
+                timing.witness += clock.elapsed();
+                let clock = Instant::now();
+                let blind = C::F::from(PUBLIC_BLIND);
+                let weights = StepWeights { table: &table, commitment: *commitment, blind };
+                let step =
+                    Step { kind: step.kind, trace: &trace, weights: Some(weights), next_input: next };
+                run.step(&self.params, &step, rng)?;
+                timing.fold += clock.elapsed();
+                progress.advance(run.index);
+            }
+            activations.truncate(outline.output.length);
+            inferences.push(Inference { input: input.clone(), output: activations });
         }
         progress.finish();
         Ok((run, inferences, timing))
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn fold<R: RngCore + CryptoRng>(
-        &self,
-        program: &Program,
-        committed: &Committed<C>,
-        traces: &[ChainTrace],
-        next_input: C::F,
-        run: &mut Recursion<C>,
-        progress: &mut dyn Progress,
-        rng: &mut R,
-    ) -> Result<(), Error> {
-        let steps = program.steps.iter().zip(&committed.commitments).zip(traces);
-        for ((step, commitment), trace) in steps {
-            let weights = StepWeights {
-                table: &step.weights,
-                commitment: *commitment,
-                blind: C::F::from(PUBLIC_BLIND),
-            };
-            let step = Step { kind: step.kind, trace, weights: Some(weights), next_input };
-            run.step(&self.params, &step, rng)?;
-            progress.advance(run.index);
-        }
-        Ok(())
     }
 
     /// Accepts iff `run` proves that the model maps every input to its output.
@@ -259,10 +245,6 @@ impl<C: Cycle> Session<C> {
             .collect::<Result<_, Error>>()?;
         verifier::verify(&self.params, run, &Statement { model, inferences })?;
         Ok(())
-    }
-
-    fn digest(&self, program: &Program, activations: &[i64]) -> C::F {
-        tensor::digest(&self.hash, activations, program.bits)
     }
 }
 
