@@ -26,7 +26,9 @@ fn main() -> anyhow::Result<()> {
         return prove(Path::new(path));
     }
     let number = |i: usize, default: usize| match arguments.get(i) {
-        Some(text) => text.parse().with_context(|| format!("{text} is not a number")),
+        Some(text) => text
+            .parse()
+            .with_context(|| format!("{text} is not a number")),
         None => Ok(default),
     };
     let (depth, width) = (number(0, 16)?, number(1, 64)?);
@@ -34,7 +36,10 @@ fn main() -> anyhow::Result<()> {
     let network = random::network(depth, width, 7)?;
     Program::new("deep", &network, &PlanOptions::default())?.write(&path)?;
     println!("layers                {depth} x {width}");
-    let status = Command::new(std::env::current_exe()?).arg("--prove").arg(&path).status();
+    let status = Command::new(std::env::current_exe()?)
+        .arg("--prove")
+        .arg(&path)
+        .status();
     std::fs::remove_file(&path)?;
     ensure!(status?.success(), "the proving process failed");
     Ok(())
@@ -59,11 +64,17 @@ fn prove(path: &Path) -> anyhow::Result<()> {
     session.verify(&run, committed.model, &inferences)?;
     let verify = clock.elapsed();
 
-    println!("steps                 {} of 2^{} weights", run.index, outline.weight_variables);
+    println!(
+        "steps                 {} of 2^{} weights",
+        run.index, outline.weight_variables
+    );
     println!("constraints per step  {:?}", session.params().constraints());
     println!("set-up                {:.2} s", setup.as_secs_f64());
     println!("weight commitments    {:.2} s", commit.as_secs_f64());
-    println!("witness               {:.2} s", timing.witness.as_secs_f64());
+    println!(
+        "witness               {:.2} s",
+        timing.witness.as_secs_f64()
+    );
     println!("start instances       {:.2} s", timing.start.as_secs_f64());
     println!("fold                  {:.2} s", timing.fold.as_secs_f64());
     println!("verify                {:.2} s", verify.as_secs_f64());

@@ -32,7 +32,11 @@ impl Tensor {
     /// [`Error::Length`] for another number of values, naming `what` they are.
     pub fn pad(&self, what: &'static str, values: &[i64]) -> Result<Vec<i64>, Error> {
         if values.len() != self.length || self.length > self.capacity {
-            return Err(Error::Length { what, expected: self.length, got: values.len() });
+            return Err(Error::Length {
+                what,
+                expected: self.length,
+                got: values.len(),
+            });
         }
         let mut padded = values.to_vec();
         padded.resize(self.capacity, 0);
@@ -99,11 +103,7 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Model`] when no plan exists; [`Error::Layer`] when a circuit refuses a layer.
-    pub fn new(
-        name: &str,
-        network: &IntegerNetwork,
-        options: &PlanOptions,
-    ) -> Result<Self, Error> {
+    pub fn new(name: &str, network: &IntegerNetwork, options: &PlanOptions) -> Result<Self, Error> {
         let plan = Plan::new(network, options)?;
         let padded = (0..plan.steps.len())
             .map(|step| plan.padded(network, step))
@@ -112,7 +112,9 @@ impl Program {
         let mut steps = Vec::with_capacity(plan.steps.len());
         let mut tables = Vec::with_capacity(plan.steps.len());
         for (step, matrices) in plan.steps.iter().zip(&padded) {
-            let shape = kinds.get(step.kind).ok_or(Error::Program("a plan names no such kind"))?;
+            let shape = kinds
+                .get(step.kind)
+                .ok_or(Error::Program("a plan names no such kind"))?;
             let layers = network.layers.get(step.layers.clone()).unwrap_or_default();
             tables.push(pack(shape, matrices)?);
             steps.push(ProgramStep {
@@ -140,7 +142,10 @@ impl Program {
             input,
             output,
         };
-        Ok(Program { outline, weights: WeightStore::Memory(tables) })
+        Ok(Program {
+            outline,
+            weights: WeightStore::Memory(tables),
+        })
     }
 }
 
@@ -153,9 +158,18 @@ impl Outline {
     pub fn quantise(&self, input: &[f32], outside: OutOfRange) -> Result<QuantisedInput, Error> {
         if input.len() != self.input.length {
             let (expected, got) = (self.input.length, input.len());
-            return Err(Error::Length { what: "input", expected, got });
+            return Err(Error::Length {
+                what: "input",
+                expected,
+                got,
+            });
         }
-        Ok(QuantisedInput::round(input, self.input.scale, tensor::range(self.bits), outside)?)
+        Ok(QuantisedInput::round(
+            input,
+            self.input.scale,
+            tensor::range(self.bits),
+            outside,
+        )?)
     }
 
     /// Checks an outline that comes from a file.
@@ -164,14 +178,23 @@ impl Outline {
     /// [`Error::Layer`] for a kind that is not valid; [`Error::Program`] when kinds, steps and
     /// tensors contradict each other.
     pub fn check(&self) -> Result<(), Error> {
-        let ensure = |holds: bool, what| if holds { Ok(()) } else { Err(Error::Program(what)) };
+        let ensure = |holds: bool, what| {
+            if holds {
+                Ok(())
+            } else {
+                Err(Error::Program(what))
+            }
+        };
         for kind in &self.kinds {
             kind.validate()?;
             let agrees = kind.bits == self.bits && kind.weight_variables == self.weight_variables;
             ensure(agrees, "a kind has other bits or weight variables")?;
         }
-        let shapes: Option<Vec<&ChainShape>> =
-            self.steps.iter().map(|step| self.kinds.get(step.kind)).collect();
+        let shapes: Option<Vec<&ChainShape>> = self
+            .steps
+            .iter()
+            .map(|step| self.kinds.get(step.kind))
+            .collect();
         let shapes = shapes.ok_or(Error::Program("a step names no kind"))?;
         let (Some(first), Some(last)) = (shapes.first(), shapes.last()) else {
             return Err(Error::Program("it has no steps"));
@@ -180,8 +203,14 @@ impl Outline {
             [before, after] => before.outputs() == after.inputs() && !before.ends_inference,
             _ => true,
         });
-        ensure(joined && last.ends_inference, "steps do not follow each other")?;
-        for (tensor, capacity) in [(&self.input, first.inputs()), (&self.output, last.outputs())] {
+        ensure(
+            joined && last.ends_inference,
+            "steps do not follow each other",
+        )?;
+        for (tensor, capacity) in [
+            (&self.input, first.inputs()),
+            (&self.output, last.outputs()),
+        ] {
             let fits = tensor.capacity == capacity && (1..=capacity).contains(&tensor.length);
             ensure(fits, "a tensor does not fit its step")?;
             let scale = tensor.scale.is_finite() && tensor.scale > 0.0;
@@ -201,7 +230,10 @@ impl Outline {
         weights: &WeightTable,
         input: &[i64],
     ) -> Result<ChainTrace, Error> {
-        let kind = self.steps.get(step).and_then(|step| self.kinds.get(step.kind));
+        let kind = self
+            .steps
+            .get(step)
+            .and_then(|step| self.kinds.get(step.kind));
         let shape = kind.ok_or(Error::Program("a step names no kind"))?;
         Ok(evaluate(shape, weights, input)?)
     }
@@ -210,18 +242,18 @@ impl Outline {
     pub fn multiplications(&self) -> usize {
         let of = |step: &ProgramStep| {
             let layers = self.kinds.get(step.kind).map(|kind| kind.layers.as_slice());
-            layers.unwrap_or_default().iter().map(|l| l.inputs() * l.outputs()).sum::<usize>()
+            layers
+                .unwrap_or_default()
+                .iter()
+                .map(|l| l.inputs() * l.outputs())
+                .sum::<usize>()
         };
         self.steps.iter().map(of).sum()
     }
 }
 
 /// The kinds of a plan, with the exact accumulator bounds of the layers that fill each slot.
-fn shapes(
-    plan: &Plan,
-    padded: &[Vec<(Array2<i64>, Array1<i64>)>],
-    bits: u32,
-) -> Vec<ChainShape> {
+fn shapes(plan: &Plan, padded: &[Vec<(Array2<i64>, Array1<i64>)>], bits: u32) -> Vec<ChainShape> {
     let mut kinds: Vec<ChainShape> = plan
         .kinds
         .iter()
@@ -247,7 +279,9 @@ fn shapes(
         .collect();
     for (step, matrices) in plan.steps.iter().zip(padded) {
         let mut range = tensor::range(bits);
-        let slots = kinds.get_mut(step.kind).map(|kind| kind.layers.as_mut_slice());
+        let slots = kinds
+            .get_mut(step.kind)
+            .map(|kind| kind.layers.as_mut_slice());
         for (layer, (weights, bias)) in slots.unwrap_or_default().iter_mut().zip(matrices) {
             let Layer::Dense(dense) = layer;
             let needed = accumulator_bits(weights, bias, range.0, range.1);

@@ -3,10 +3,10 @@
 use crate::error::Error;
 use crate::fold::error::FoldError;
 use crate::fold::params::Params;
-use crate::key::source::KeySource;
 use crate::fold::prover::{Recursion, Start, Step, StepWeights};
 use crate::fold::r1cs::Commitment;
 use crate::fold::verifier::{self, Statement};
+use crate::key::source::KeySource;
 use crate::program::{Outline, Program, Tensor};
 use crate::progress::{Progress, Stage};
 use foldnet_gadgets::cycle::Cycle;
@@ -45,7 +45,11 @@ impl Architecture {
     fn description(&self) -> Vec<u8> {
         let mut bytes = self.bits.to_le_bytes().to_vec();
         for tensor in [&self.input, &self.output] {
-            for number in [tensor.length as u64, tensor.capacity as u64, tensor.scale.to_bits()] {
+            for number in [
+                tensor.length as u64,
+                tensor.capacity as u64,
+                tensor.scale.to_bits(),
+            ] {
                 bytes.extend(number.to_le_bytes());
             }
         }
@@ -127,9 +131,12 @@ impl<C: KeySource> Session<C> {
             cache,
             progress,
         )?;
-        Ok(Session { architecture: architecture.clone(), params, hash })
+        Ok(Session {
+            architecture: architecture.clone(),
+            params,
+            hash,
+        })
     }
-
 }
 
 impl<C: Cycle> Session<C> {
@@ -159,7 +166,10 @@ impl<C: Cycle> Session<C> {
         }
         progress.finish();
         let model = self.params.model_id(&commitments)?;
-        let commitments = commitments.into_iter().filter_map(|(_, point)| point).collect();
+        let commitments = commitments
+            .into_iter()
+            .filter_map(|(_, point)| point)
+            .collect();
         Ok(Committed { commitments, model })
     }
 
@@ -184,7 +194,11 @@ impl<C: Cycle> Session<C> {
         let digest = |values: &[i64]| tensor::digest(&self.hash, values, outline.bits);
         let digests: Vec<C::F> = padded.iter().map(|input| digest(input)).collect();
         let Some(first) = digests.first() else {
-            return Err(Error::Length { what: "inputs", expected: 1, got: 0 });
+            return Err(Error::Length {
+                what: "inputs",
+                expected: 1,
+                got: 0,
+            });
         };
         let clock = Instant::now();
         let mut run = Recursion::begin(&self.params, committed.model, *first, Start::Public, rng)?;
@@ -204,15 +218,26 @@ impl<C: Cycle> Session<C> {
                 timing.witness += clock.elapsed();
                 let clock = Instant::now();
                 let blind = C::F::from(PUBLIC_BLIND);
-                let weights = StepWeights { table: &table, commitment: *commitment, blind };
-                let step =
-                    Step { kind: step.kind, trace: &trace, weights: Some(weights), next_input: next };
+                let weights = StepWeights {
+                    table: &table,
+                    commitment: *commitment,
+                    blind,
+                };
+                let step = Step {
+                    kind: step.kind,
+                    trace: &trace,
+                    weights: Some(weights),
+                    next_input: next,
+                };
                 run.step(&self.params, &step, rng)?;
                 timing.fold += clock.elapsed();
                 progress.advance(run.index);
             }
             activations.truncate(outline.output.length);
-            inferences.push(Inference { input: input.clone(), output: activations });
+            inferences.push(Inference {
+                input: input.clone(),
+                output: activations,
+            });
         }
         progress.finish();
         Ok((run, inferences, timing))
@@ -228,7 +253,12 @@ impl<C: Cycle> Session<C> {
         model: C::F,
         inferences: &[Inference],
     ) -> Result<(), Error> {
-        let Architecture { bits, input, output, .. } = &self.architecture;
+        let Architecture {
+            bits,
+            input,
+            output,
+            ..
+        } = &self.architecture;
         let digest = |what, tensor: &Tensor, values: &[i64]| {
             let padded = tensor.pad(what, values)?;
             let (low, high) = tensor::range(*bits);
@@ -240,7 +270,10 @@ impl<C: Cycle> Session<C> {
         let inferences = inferences
             .iter()
             .map(|i| {
-                Ok((digest("an input", input, &i.input)?, digest("an output", output, &i.output)?))
+                Ok((
+                    digest("an input", input, &i.input)?,
+                    digest("an output", output, &i.output)?,
+                ))
             })
             .collect::<Result<_, Error>>()?;
         verifier::verify(&self.params, run, &Statement { model, inferences })?;

@@ -63,7 +63,11 @@ pub(crate) struct Table {
 impl Table {
     fn of(encoded: &[u8], bytes_per_entry: u8) -> Self {
         let entries = encoded.len() as u64 / u64::from(bytes_per_entry.max(1));
-        Table { entries, bytes_per_entry, digest: Sha256::digest(encoded).into() }
+        Table {
+            entries,
+            bytes_per_entry,
+            digest: Sha256::digest(encoded).into(),
+        }
     }
 
     /// Bytes in the file; `None` for a table that no program has.
@@ -133,8 +137,14 @@ fn read_table(
     variables: usize,
 ) -> Result<WeightTable, Error> {
     let failed = |source| Error::File(FileError::format(path)(source));
-    let damaged = |reason: &str| failed(FormatError::Payload { reason: reason.into() });
-    let length = table.bytes(variables).ok_or_else(|| damaged("a weight table is too large"))?;
+    let damaged = |reason: &str| {
+        failed(FormatError::Payload {
+            reason: reason.into(),
+        })
+    };
+    let length = table
+        .bytes(variables)
+        .ok_or_else(|| damaged("a weight table is too large"))?;
     let mut bytes = Vec::new();
     let mut read = || {
         let mut file = File::open(path)?;
@@ -145,7 +155,9 @@ fn read_table(
     if bytes.len() as u64 != length || <[u8; 32]>::from(Sha256::digest(&bytes)) != table.digest {
         return Err(damaged("a weight table does not have its digest"));
     }
-    table.decode(&bytes, variables).ok_or_else(|| damaged("a weight table is too large"))
+    table
+        .decode(&bytes, variables)
+        .ok_or_else(|| damaged("a weight table is too large"))
 }
 
 impl Program {
@@ -164,8 +176,8 @@ impl Program {
             tables.push(Table::of(&bytes, width));
         }
         let outline = self.outline().clone();
-        let description = encode_value(&Description { outline, tables })
-            .map_err(FileError::format(path))?;
+        let description =
+            encode_value(&Description { outline, tables }).map_err(FileError::format(path))?;
         let length = description.len() as u64;
         let file = AtomicFile::create(path, Access::Private)?;
         let payload = 8 + length + total;
@@ -175,7 +187,9 @@ impl Program {
         writer.write(&length.to_le_bytes()).map_err(failed())?;
         writer.write(&description).map_err(failed())?;
         for step in 0..steps {
-            writer.write(&encode(&self.weights(step)?).0).map_err(failed())?;
+            writer
+                .write(&encode(&self.weights(step)?).0)
+                .map_err(failed())?;
         }
         Ok(writer.finish().map_err(failed())?.commit()?)
     }
@@ -196,13 +210,16 @@ impl Program {
         let mut offset = HEADER_BYTES + 8 + length;
         let mut placed = Vec::with_capacity(tables.len());
         for table in tables {
-            let bytes = table
-                .bytes(outline.weight_variables)
-                .ok_or(Error::Program("a weight table is larger than its polynomial"))?;
+            let bytes = table.bytes(outline.weight_variables).ok_or(Error::Program(
+                "a weight table is larger than its polynomial",
+            ))?;
             placed.push((offset, table));
             offset = offset.saturating_add(bytes);
         }
-        let store = WeightStore::File { path: path.to_path_buf(), tables: placed };
+        let store = WeightStore::File {
+            path: path.to_path_buf(),
+            tables: placed,
+        };
         Ok(Program::from_parts(outline, store))
     }
 }
