@@ -11,7 +11,7 @@
 //! * Assumed: whoever folds an instance constructed the IO from its own variables.
 
 use crate::fold::error::FoldError;
-use crate::fold::r1cs::{Commitment, FoldEngine, Fresh, FreshWitness, Shape};
+use crate::fold::r1cs::{Commitment, FoldEngine, Fresh, FreshWitness, Proven, Shape};
 use crate::key::CommitmentKey;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
@@ -186,7 +186,7 @@ pub fn prove<C: Cycle, R: RngCore + CryptoRng>(
     key: &CommitmentKey<C::Secondary>,
     operations: &Operations<C>,
     rng: &mut R,
-) -> Result<(Fresh<C::Secondary>, FreshWitness<C::Secondary>), FoldError> {
+) -> Result<Proven<C::Secondary>, FoldError> {
     let variables = shape.segments().iter().sum();
     let mut system = WitnessSystem::with_capacity(variables);
     synthesize::<C, _>(&mut system, operations)?;

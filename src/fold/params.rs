@@ -3,7 +3,7 @@
 use crate::fold::augmented::{Augmented, Inputs};
 use crate::fold::cyclefold::{self, Operations};
 use crate::fold::error::FoldError;
-use crate::fold::r1cs::{Commitment, Fresh, Instance, Shape, Witness};
+use crate::fold::r1cs::{Commitment, Fresh, Instance, Running, Shape};
 use crate::fold::state::{Accumulator, Context, State};
 use crate::key::CommitmentKey;
 use crate::key::source::{KeyEngine, KeySource};
@@ -34,7 +34,7 @@ pub struct Params<C: Cycle, S> {
     pub(crate) kinds: Vec<S>,
     pub(crate) shapes: Vec<Shape<C::Primary>>,
     pub(crate) cyclefold: Shape<C::Secondary>,
-    pub(crate) start: (Instance<C::Secondary>, Witness<C::Secondary>),
+    pub(crate) start: Running<C::Secondary>,
     pub(crate) primary: CommitmentKey<C::Primary>,
     pub(crate) secondary: CommitmentKey<C::Secondary>,
     pub(crate) weight_variables: usize,

@@ -4,7 +4,7 @@ use crate::fold::augmented::Inputs;
 use crate::fold::cyclefold::{self, Operation, Operations};
 use crate::fold::error::FoldError;
 use crate::fold::params::Params;
-use crate::fold::r1cs::{Commitment, Fresh, FreshWitness, Instance, Shape, Witness};
+use crate::fold::r1cs::{Commitment, Fresh, FreshWitness, Instance, Running, Shape};
 use crate::fold::state::{Accumulator, CycleFoldChallenge, State, batch_start};
 use ff::Field;
 use foldnet_gadgets::challenge::Challenge;
@@ -64,9 +64,9 @@ pub struct Recursion<C: Cycle> {
     /// The state after the last step.
     pub state: State<C::F>,
     /// One running instance a kind.
-    pub running: Vec<(Instance<C::Primary>, Witness<C::Primary>)>,
+    pub running: Vec<Running<C::Primary>>,
     /// The CycleFold running instance.
-    pub cyclefold: (Instance<C::Secondary>, Witness<C::Secondary>),
+    pub cyclefold: Running<C::Secondary>,
     /// Kind, instance and witness of the last step; none before the first.
     pub last: Option<LastStep<C>>,
     /// The claim accumulator.

@@ -139,6 +139,12 @@ pub struct Witness<E: FoldEngine> {
     pub error_blind: E::Scalar,
 }
 
+/// A running instance with its witness.
+pub type Running<E> = (Instance<E>, Witness<E>);
+
+/// A fresh instance with its witness.
+pub type Proven<E> = (Fresh<E>, FreshWitness<E>);
+
 /// Witnesses are secrets: their debug form shows lengths only.
 macro_rules! opaque_debug {
     ($name:ident) => {
@@ -409,7 +415,7 @@ impl<E: FoldEngine> Shape<E> {
         key: &CommitmentKey<E>,
         mask: bool,
         rng: &mut R,
-    ) -> Result<(Instance<E>, Witness<E>), FoldError> {
+    ) -> Result<Running<E>, FoldError> {
         let mut scalar = |uniform: bool| {
             if uniform {
                 E::Scalar::random(&mut *rng)
