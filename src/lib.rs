@@ -5,11 +5,12 @@
 //! * [`program`] is the compiled network: step kinds, steps, weights.
 //! * [`fold`] is the engine: it folds steps that it knows nothing about.
 //! * [`session`] puts the two together: proves that a program maps inputs to outputs, and verifies.
-//! * [`key`] and [`files`] keep commitment keys and artefacts on disk.
+//! * [`artefact`], [`key`] and [`files`] keep programs, proofs and commitment keys on disk.
 //!
 //! The library prints nothing and never ends the process: it reports through [`progress::Progress`]
 //! and returns typed errors. Only [`cli`], which the binary is made of, writes to a terminal.
 
+pub mod artefact;
 pub mod cli;
 pub mod error;
 pub mod files;

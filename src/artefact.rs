@@ -1,0 +1,541 @@
+//! What is kept on disk between commands: compiled programs and folded proofs.
+//!
+//! * A program (`.fold`) is a container of kind [`Kind::Model`] without a curve: a [`Program`].
+//! * A folded proof is a container of kind [`Kind::FoldedProof`]: a [`FoldedProof`].
+//!
+//! A folded proof hides nothing: it holds witnesses, from which activations and sums of weights can
+//! be read. It is therefore written for its owner only (mode 0600 on Unix).
+//!
+//! Both readers take arbitrary bytes. Everything that sizes an allocation or a circuit is bounded
+//! here, before anything is built from it: [`check_architecture`], [`check_program`],
+//! [`FoldedProof::check`]. A proof must be at least as long as the circuits that its architecture
+//! asks for, so that a short file cannot cause long work. None of this makes a proof true: the
+//! model id is the verifier's argument, and [`crate::session::Session::verify`] decides.
+
+use crate::files::{self, Access, FileError, FormatError, Kind, NO_CURVE};
+use crate::fold::params::{MAX_KINDS, MAX_WEIGHT_VARIABLES};
+use crate::fold::prover::Recursion;
+use crate::program::{Program, Tensor};
+use crate::session::{Architecture, Inference};
+use foldnet_gadgets::CircuitField;
+use foldnet_gadgets::cycle::{Bn254, Cycle};
+use foldnet_gadgets::field::{from_bytes, to_bytes};
+use foldnet_layers::chain::ChainShape;
+use foldnet_layers::error::LayerError;
+use serde::{Deserialize, Serialize};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The largest program file.
+pub const LARGEST_PROGRAM: u64 = 1 << 32;
+
+/// The largest folded proof.
+pub const LARGEST_PROOF: u64 = 1 << 30;
+
+/// Most layers in one step kind.
+pub const MAX_LAYERS: usize = 64;
+
+/// Most steps of a program.
+pub const MAX_STEPS: usize = 1 << 24;
+
+/// Most constraints of all kinds together, without those of the recursion and of hashes.
+pub const MAX_CONSTRAINTS: usize = 1 << 20;
+
+/// Most activations in the statement of a proof, padding included.
+pub const MAX_STATEMENT: usize = 1 << 24;
+
+/// Why an artefact is refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ArtefactError {
+    /// The file cannot be read or written, or is not what it should be.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The bytes are no container of the kind.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The content of a file is refused; the source says why.
+    #[error("cannot use {}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<ArtefactError>,
+    },
+    /// A step kind has no circuit.
+    #[error("step kind {kind}: {source}")]
+    Kind {
+        /// The kind.
+        kind: usize,
+        /// What is wrong with it.
+        source: LayerError,
+    },
+    /// A number lies outside what this release handles.
+    #[error("{what}: expected {least} to {most}, got {got}; cut the model into smaller steps")]
+    Limit {
+        /// What is counted.
+        what: &'static str,
+        /// The least allowed.
+        least: usize,
+        /// The most allowed.
+        most: usize,
+        /// The number found.
+        got: usize,
+    },
+    /// Two parts do not belong together.
+    #[error("{what}: expected {expected}, got {got}; make the file again")]
+    Mismatch {
+        /// What is compared.
+        what: &'static str,
+        /// The value that the other parts ask for.
+        expected: usize,
+        /// The value found.
+        got: usize,
+    },
+    /// A scale is not a positive number.
+    #[error("the {what} scale is {got}, expected a positive number; make the file again")]
+    Scale {
+        /// Input or output.
+        what: &'static str,
+        /// The scale.
+        got: f64,
+    },
+    /// Text that is no model id.
+    #[error(
+        "`{text}` is no model id: {reason}; take it from `foldnet model-id`, 0x and 64 hex digits"
+    )]
+    ModelId {
+        /// The text.
+        text: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}
+
+/// A proof whose running instances are given in full, on BN254.
+///
+/// It hides nothing. The architecture says what circuits it is about, and the inferences what it
+/// claims; a verifier compares both with the model id that it already trusts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FoldedProof {
+    /// What parameters are rebuilt from.
+    pub architecture: Architecture,
+    /// The inputs and outputs.
+    pub inferences: Vec<Inference>,
+    /// Running instances, their witnesses, the last step and the accumulator.
+    pub recursion: Recursion<Bn254>,
+}
+
+impl FoldedProof {
+    /// Checks all sizes, before circuits are built.
+    ///
+    /// # Errors
+    /// Those of [`check_architecture`]; [`ArtefactError::Limit`] for a statement that is too large;
+    /// [`ArtefactError::Mismatch`] when the recursion is shorter than the architecture asks for.
+    pub fn check(&self) -> Result<(), ArtefactError> {
+        let architecture = &self.architecture;
+        check_architecture(architecture)?;
+        let widest = architecture
+            .input
+            .capacity
+            .max(architecture.output.capacity);
+        let most = MAX_STATEMENT / widest.max(1);
+        limit("inferences of the proof", 1, most, self.inferences.len())?;
+        let recursion = &self.recursion;
+        equal(
+            "running instances",
+            architecture.kinds.len(),
+            recursion.running.len(),
+        )?;
+        let entries = 1 << architecture.weight_variables.min(MAX_WEIGHT_VARIABLES);
+        equal("accumulated weights", entries, recursion.table.len())?;
+        for (shape, (_, witness)) in architecture.kinds.iter().zip(&recursion.running) {
+            let (expected, got) = (constraints(shape), witness.error.len());
+            if got < expected {
+                let what = "rows of a running instance";
+                return Err(ArtefactError::Mismatch {
+                    what,
+                    expected,
+                    got,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The payload of a proof file.
+    ///
+    /// # Errors
+    /// [`ArtefactError::Format`].
+    pub fn encode(&self) -> Result<Vec<u8>, ArtefactError> {
+        Ok(files::encode_container(
+            Kind::FoldedProof,
+            Bn254::NAME,
+            &files::encode_value(self)?,
+        )?)
+    }
+
+    /// Decodes and [checks](Self::check) a proof file; never panics, whatever the bytes are.
+    ///
+    /// # Errors
+    /// [`ArtefactError::Format`] and those of [`Self::check`].
+    pub fn decode(input: impl Read) -> Result<Self, ArtefactError> {
+        let payload =
+            files::decode_container(input, Kind::FoldedProof, Bn254::NAME, LARGEST_PROOF)?;
+        let proof: FoldedProof = files::decode_value(&payload)?;
+        proof.check()?;
+        Ok(proof)
+    }
+
+    /// Writes a file that only its owner may read; returns its length in bytes.
+    ///
+    /// # Errors
+    /// [`ArtefactError::File`] and [`ArtefactError::Format`].
+    pub fn write(&self, path: &Path) -> Result<u64, ArtefactError> {
+        let bytes = self.encode()?;
+        files::write_bytes(path, Access::Private, &bytes)?;
+        Ok(bytes.len() as u64)
+    }
+
+    /// Reads a proof file.
+    ///
+    /// # Errors
+    /// [`ArtefactError::File`], and [`ArtefactError::Content`] for those of [`Self::check`].
+    pub fn read(path: &Path) -> Result<Self, ArtefactError> {
+        Self::decode(files::open(path)?).map_err(name(path))
+    }
+}
+
+/// Puts the file's name to an error that lacks it.
+fn name(path: &Path) -> impl FnOnce(ArtefactError) -> ArtefactError {
+    move |error| match error {
+        ArtefactError::Format(source) => FileError::format(path)(source).into(),
+        ArtefactError::File(_) => error,
+        other => ArtefactError::Content {
+            path: path.to_path_buf(),
+            source: Box::new(other),
+        },
+    }
+}
+
+/// Writes a compiled program.
+///
+/// # Errors
+/// [`ArtefactError::File`], and those of [`check_program`].
+pub fn write_program(path: &Path, program: &Program) -> Result<(), ArtefactError> {
+    check_program(program)?;
+    Ok(files::write_value(
+        path,
+        Kind::Model,
+        NO_CURVE,
+        Access::Public,
+        program,
+    )?)
+}
+
+/// Reads a compiled program.
+///
+/// # Errors
+/// [`ArtefactError::File`], and [`ArtefactError::Content`] for those of [`check_program`].
+pub fn read_program(path: &Path) -> Result<Program, ArtefactError> {
+    let program = files::read_value(path, Kind::Model, NO_CURVE, LARGEST_PROGRAM)?;
+    check_program(&program).map_err(name(path))?;
+    Ok(program)
+}
+
+/// Checks every number that the size of a circuit or of a vector depends on.
+///
+/// # Errors
+/// [`ArtefactError::Limit`], [`ArtefactError::Kind`], [`ArtefactError::Mismatch`] when the edges
+/// have capacities that no kind has, and [`ArtefactError::Scale`].
+pub fn check_architecture(architecture: &Architecture) -> Result<(), ArtefactError> {
+    limit("step kinds", 1, MAX_KINDS, architecture.kinds.len())?;
+    limit(
+        "weight variables",
+        0,
+        MAX_WEIGHT_VARIABLES,
+        architecture.weight_variables,
+    )?;
+    let bits = architecture.bits as usize;
+    limit("activation bits", 2, 16, bits)?;
+    let mut total = 0usize;
+    for (kind, shape) in architecture.kinds.iter().enumerate() {
+        // The number of layers first: everything after it takes time and memory in proportion.
+        limit("layers of a step kind", 1, MAX_LAYERS, shape.layers.len())?;
+        equal("activation bits of a kind", bits, shape.bits as usize)?;
+        let variables = shape.weight_variables;
+        equal(
+            "weight variables of a kind",
+            architecture.weight_variables,
+            variables,
+        )?;
+        shape
+            .validate()
+            .map_err(|source| ArtefactError::Kind { kind, source })?;
+        total = total.saturating_add(constraints(shape));
+    }
+    limit("constraints of all layers", 0, MAX_CONSTRAINTS, total)?;
+    let kinds = &architecture.kinds;
+    let inputs = kinds.iter().map(ChainShape::inputs).collect::<Vec<_>>();
+    let ends = kinds.iter().filter(|kind| kind.ends_inference);
+    let outputs = ends.map(ChainShape::outputs).collect::<Vec<_>>();
+    check_edge("input", &architecture.input, &inputs)?;
+    check_edge("output", &architecture.output, &outputs)
+}
+
+/// Constraints of a kind's layers: fewer than its circuit has, since hashes and recursion are left
+/// out.
+fn constraints(shape: &ChainShape) -> usize {
+    shape.cost().constraints(|_| 0)
+}
+
+/// Checks that an edge of the network is an edge of some kind.
+fn check_edge(
+    what: &'static str,
+    edge: &Tensor,
+    capacities: &[usize],
+) -> Result<(), ArtefactError> {
+    if !capacities.contains(&edge.capacity) {
+        let expected = capacities.first().copied().unwrap_or(0);
+        return Err(ArtefactError::Mismatch {
+            what,
+            expected,
+            got: edge.capacity,
+        });
+    }
+    limit(what, 1, edge.capacity, edge.length)?;
+    if !edge.scale.is_finite() || edge.scale <= 0.0 {
+        return Err(ArtefactError::Scale {
+            what,
+            got: edge.scale,
+        });
+    }
+    Ok(())
+}
+
+/// Checks a compiled program: its architecture, that steps follow one another, that only the last
+/// one ends the inference, and that weights fit their tables.
+///
+/// # Errors
+/// Those of [`check_architecture`]; [`ArtefactError::Limit`] and [`ArtefactError::Mismatch`].
+pub fn check_program(program: &Program) -> Result<(), ArtefactError> {
+    check_architecture(&Architecture::from(program))?;
+    limit("steps", 1, MAX_STEPS, program.steps.len())?;
+    let mut width = program.input.capacity;
+    for (index, step) in program.steps.iter().enumerate() {
+        let Some(shape) = program.kinds.get(step.kind) else {
+            let most = program.kinds.len() - 1;
+            return Err(ArtefactError::Limit {
+                what: "kind of a step",
+                least: 0,
+                most,
+                got: step.kind,
+            });
+        };
+        equal("inputs of a step", width, shape.inputs())?;
+        let last = index + 1 == program.steps.len();
+        equal(
+            "ends of the inference",
+            usize::from(last),
+            usize::from(shape.ends_inference),
+        )?;
+        let (variables, entries) = (step.weights.variables(), step.weights.entries().len());
+        equal(
+            "variables of a weight table",
+            program.weight_variables,
+            variables,
+        )?;
+        limit(
+            "weights of a step",
+            0,
+            1 << program.weight_variables,
+            entries,
+        )?;
+        width = shape.outputs();
+    }
+    equal("outputs of the last step", program.output.capacity, width)
+}
+
+fn limit(what: &'static str, least: usize, most: usize, got: usize) -> Result<(), ArtefactError> {
+    if (least..=most).contains(&got) {
+        return Ok(());
+    }
+    Err(ArtefactError::Limit {
+        what,
+        least,
+        most,
+        got,
+    })
+}
+
+fn equal(what: &'static str, expected: usize, got: usize) -> Result<(), ArtefactError> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(ArtefactError::Mismatch {
+        what,
+        expected,
+        got,
+    })
+}
+
+/// A model id as text: `0x` and the canonical bytes in hex, most significant first.
+pub fn show_model_id<F: CircuitField>(id: &F) -> String {
+    let digits = to_bytes(id)
+        .iter()
+        .rev()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
+    format!("0x{digits}")
+}
+
+/// Reads what [`show_model_id`] wrote.
+///
+/// # Errors
+/// [`ArtefactError::ModelId`] for text of another form, and for numbers that are not below the
+/// modulus.
+pub fn parse_model_id<F: CircuitField>(text: &str) -> Result<F, ArtefactError> {
+    let refuse = |reason| ArtefactError::ModelId {
+        text: text.into(),
+        reason,
+    };
+    let digits = text
+        .strip_prefix("0x")
+        .ok_or_else(|| refuse("it does not begin with 0x"))?;
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    if pairs.len() != 32 || !rest.is_empty() {
+        return Err(refuse("it does not have 64 digits"));
+    }
+    let mut bytes = [0; 32];
+    for (byte, [high, low]) in bytes.iter_mut().rev().zip(pairs) {
+        let digit = |digit: u8| {
+            (digit as char)
+                .to_digit(16)
+                .and_then(|d| u8::try_from(d).ok())
+        };
+        let (Some(high), Some(low)) = (digit(*high), digit(*low)) else {
+            return Err(refuse("it has a character that is no hex digit"));
+        };
+        *byte = high << 4 | low;
+    }
+    from_bytes(&bytes).ok_or_else(|| refuse("it is not below the field's modulus"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use foldnet_layers::dense::Dense;
+    use foldnet_layers::layer::Layer;
+
+    type F = <Bn254 as Cycle>::F;
+
+    fn architecture() -> Architecture {
+        let layer = Dense {
+            inputs: 4,
+            outputs: 3,
+            shift: 8,
+            low: 0,
+            high: 127,
+            accumulator_bits: 20,
+        };
+        let kind = ChainShape {
+            layers: vec![Layer::Dense(layer)],
+            bits: 8,
+            weight_variables: 5,
+            ends_inference: true,
+        };
+        Architecture {
+            kinds: vec![kind],
+            weight_variables: 5,
+            bits: 8,
+            input: Tensor {
+                length: 4,
+                capacity: 4,
+                scale: 0.5,
+            },
+            output: Tensor {
+                length: 2,
+                capacity: 3,
+                scale: 0.5,
+            },
+        }
+    }
+
+    /// The message of the error that a changed architecture gives.
+    fn refused(change: impl FnOnce(&mut Architecture)) -> String {
+        let mut changed = architecture();
+        change(&mut changed);
+        check_architecture(&changed)
+            .expect_err("refused")
+            .to_string()
+    }
+
+    fn dense(architecture: &mut Architecture) -> &mut Dense {
+        let Layer::Dense(dense) = &mut architecture.kinds[0].layers[0];
+        dense
+    }
+
+    #[test]
+    fn sizes_are_bounded_before_anything_is_built() {
+        check_architecture(&architecture()).expect("valid");
+        assert!(refused(|a| a.kinds.clear()).starts_with("step kinds: expected 1 to 8, got 0"));
+        assert!(refused(|a| a.kinds = vec![a.kinds[0].clone(); 9]).contains("got 9"));
+        assert!(refused(|a| a.weight_variables = 23).starts_with("weight variables"));
+        assert!(refused(|a| a.kinds[0].weight_variables = 6).starts_with("weight variables of a"));
+        for bits in [0, 1, 17, u32::MAX] {
+            assert!(refused(|a| a.bits = bits).starts_with("activation bits"));
+        }
+        let layer = architecture().kinds[0].layers[0].clone();
+        assert!(refused(|a| a.kinds[0].layers = vec![layer; 65]).starts_with("layers of a step"));
+        assert!(refused(|a| a.kinds[0].layers.clear()).starts_with("layers of a step"));
+        for size in [0, 1 << 13, usize::MAX] {
+            assert!(refused(|a| dense(a).outputs = size).starts_with("step kind 0: "));
+        }
+        assert!(refused(|a| dense(a).shift = 63).contains("shift"));
+        assert!(refused(|a| dense(a).accumulator_bits = u32::MAX).contains("accumulator bits"));
+        assert!(refused(|a| dense(a).high = i64::MAX).contains("high"));
+        assert!(refused(|a| a.input.capacity = usize::MAX).starts_with("input"));
+        assert!(refused(|a| a.output.length = 4).starts_with("output"));
+        assert!(refused(|a| a.kinds[0].ends_inference = false).starts_with("output"));
+        for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(refused(|a| a.input.scale = scale).starts_with("the input scale"));
+        }
+    }
+
+    #[test]
+    fn large_circuits_are_refused() {
+        let message = refused(|a| {
+            (a.weight_variables, a.kinds[0].weight_variables) = (22, 22);
+            dense(a).inputs = 1;
+            dense(a).outputs = 1 << 20;
+            (a.input, a.output) = (a.input.clone(), a.output.clone());
+        });
+        assert!(
+            message.starts_with("constraints of all layers"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn model_ids_are_canonical_text() {
+        for id in [F::from(0), F::from(0x1234), -F::from(1)] {
+            let text = show_model_id(&id);
+            assert_eq!(text.len(), 66);
+            assert_eq!(parse_model_id::<F>(&text).expect("canonical"), id);
+        }
+        assert!(show_model_id(&F::from(0x1234)).ends_with("001234"));
+        let long = format!("0x{}", "f".repeat(64));
+        let odd = format!("0x{}g", "0".repeat(63));
+        for text in [
+            "",
+            "12",
+            "0x12",
+            long.as_str(),
+            odd.as_str(),
+            &"0".repeat(66),
+        ] {
+            assert!(parse_model_id::<F>(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! `foldnet compile`: ONNX to integers, cut into steps.
+
+use super::args::Compile;
+use super::output::Report;
+use super::{LARGEST_MODEL, read_text};
+use crate::artefact;
+use crate::files;
+use crate::model::plan::PlanOptions;
+use crate::model::{
+    Accuracy, FloatNetwork, FloatReference, IntegerNetwork, QuantiseOptions, Samples, json,
+};
+use crate::program::Program;
+use anyhow::Context;
+
+/// Compiles a model and reports on it.
+pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
+    let bytes = files::read_bytes(&options.model, LARGEST_MODEL)?;
+    let (program, report) = {
+        let model = || options.model.display().to_string();
+        let float = FloatNetwork::from_onnx(&bytes).with_context(model)?;
+        let text = read_text(&options.samples)?;
+        let samples = json::samples(&text, float.input_len())
+            .with_context(|| options.samples.display().to_string())?;
+        let compiled = Compiled::new(&float, &samples.inputs, options.bits).with_context(model)?;
+        let mut report = Report::default();
+        compiled.report(&mut report);
+        let reference = FloatReference::from_onnx(&bytes).with_context(model)?;
+        compiled
+            .accuracy(&reference, &samples, &mut report)
+            .with_context(model)?;
+        (compiled.program, report)
+    };
+    artefact::write_program(&options.output, &program)?;
+    report.print(options.json.as_deref())
+}
+
+/// An integer network and its cut into steps.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    /// The network.
+    pub(super) network: IntegerNetwork,
+    /// The program.
+    pub(super) program: Program,
+}
+
+impl Compiled {
+    /// Quantises with scales from `samples`, and plans.
+    pub(super) fn new(
+        float: &FloatNetwork,
+        samples: &[Vec<f32>],
+        bits: u32,
+    ) -> anyhow::Result<Self> {
+        let options = QuantiseOptions {
+            bits,
+            ..QuantiseOptions::default()
+        };
+        let network = IntegerNetwork::quantise(float, samples, &options)?;
+        let program = Program::new(&float.name, &network, &PlanOptions::default())?;
+        artefact::check_program(&program)?;
+        Ok(Compiled { network, program })
+    }
+
+    /// What the program looks like.
+    pub(super) fn report(&self, report: &mut Report) {
+        let Compiled { network, program } = self;
+        let sizes: Vec<String> = std::iter::once(network.input_len())
+            .chain(network.layers.iter().map(|layer| layer.weights.nrows()))
+            .map(|size| size.to_string())
+            .collect();
+        let products: usize = network.layers.iter().map(|layer| layer.weights.len()).sum();
+        let count = network.layers.len();
+        report.line("layers", format_args!("{count} ({})", sizes.join("-")));
+        report.value("layers", count);
+        let padded = program.multiplications();
+        report.line(
+            "multiplications",
+            format_args!("{products} ({padded} with padding)"),
+        );
+        report.value("multiplications", products);
+        report.value("padded_multiplications", padded);
+        report.number("activation bits", "bits", program.bits);
+        report.number("step kinds", "kinds", program.kinds.len());
+        report.number("steps", "steps", program.steps.len());
+        report.line(
+            "weights per step",
+            format_args!("at most 2^{}", program.weight_variables),
+        );
+        report.value("weight_variables", program.weight_variables);
+    }
+
+    /// How the integers compare with the floats on samples.
+    pub(super) fn accuracy(
+        &self,
+        reference: &FloatReference,
+        samples: &Samples,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let labels = samples.labels.as_deref();
+        let accuracy = Accuracy::measure(reference, &self.network, &samples.inputs, labels)?;
+        let (count, agreeing) = (samples.inputs.len(), accuracy.agreeing);
+        report.line(
+            "same prediction",
+            format_args!("{agreeing} of {count} as with floats"),
+        );
+        report.value("samples", count);
+        report.value("agreeing", agreeing);
+        if let Some((float, integer)) = accuracy.correct {
+            let shown = format!("{integer} of {count} with integers, {float} with floats");
+            report.line("right label", shown);
+            report.value("correct_integer", integer);
+            report.value("correct_float", float);
+        }
+        report.line(
+            "largest logit error",
+            format_args!("{:.4}", accuracy.largest_error),
+        );
+        report.value("largest_error", accuracy.largest_error);
+        let activations: usize = accuracy.saturated.iter().sum();
+        let inputs = accuracy.saturated_inputs;
+        let shown = format!("{inputs} inputs and {activations} activations, over all samples");
+        report.line("cut off", shown);
+        report.value("saturated_inputs", inputs);
+        report.value("saturated_activations", activations);
+        Ok(())
+    }
+}

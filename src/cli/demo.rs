@@ -1,0 +1,118 @@
+//! `foldnet demo`: a handwritten digit, from ONNX to a verified proof.
+
+use super::args::Demo;
+use super::compile::Compiled;
+use super::output::{Report, note};
+use super::progress::TerminalProgress;
+use super::prove::{fold, sizes, steps, times};
+use super::verify::set_up;
+use crate::artefact::{FoldedProof, show_model_id};
+use crate::model::quantise::first_largest;
+use crate::model::{FloatNetwork, FloatReference, OutOfRange, Samples, json};
+use crate::progress::{Progress, Stage};
+use anyhow::Context;
+use std::path::Path;
+use std::time::Instant;
+
+/// The network, made by `train.py` beside it.
+const MODEL: &[u8] = include_bytes!("../../examples/digits/mlp.onnx");
+/// Digits that scales are calibrated on.
+const SAMPLES: &str = include_str!("../../examples/digits/samples.json");
+/// Digits and labels that nothing was fitted to.
+const HELD_OUT: &str = include_str!("../../examples/digits/heldout.json");
+
+/// Pixels in a row.
+const SIDE: usize = 8;
+/// Shades from white to black.
+const SHADES: &[u8; 10] = b" .:-=+*#%@";
+
+/// Runs the demonstration.
+pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
+    let float = FloatNetwork::from_onnx(MODEL)?;
+    let samples = json::samples(SAMPLES, float.input_len())?;
+    let held_out = json::samples(HELD_OUT, float.input_len())?;
+    let compiled = Compiled::new(&float, &samples.inputs, 8)?;
+    let (pixels, label) = first(&held_out).context("the built-in digits are empty")?;
+    let mut report = Report::default();
+    report.text(picture(pixels));
+
+    let mut progress = TerminalProgress::new();
+    let clock = Instant::now();
+    let (session, committed) = set_up(&compiled.program, cache, &mut progress)?;
+    let set_up = clock.elapsed();
+    let input = compiled.program.quantise(pixels, OutOfRange::Saturate)?;
+    let (proof, timing) = fold(
+        &session,
+        &compiled.program,
+        &committed,
+        input.values,
+        &mut progress,
+    )?;
+    let bytes = proof.write(&options.output)?;
+    note(format_args!(
+        "proof written to {}",
+        options.output.display()
+    ));
+
+    // From here on nothing but the file, the model id and the parameters is used.
+    let clock = Instant::now();
+    progress.start(Stage::Verify, 1);
+    let proof = FoldedProof::read(&options.output)?;
+    session.verify(&proof.recursion, committed.model, &proof.inferences)?;
+    progress.finish();
+    let verify = clock.elapsed();
+
+    let inference = proof
+        .inferences
+        .first()
+        .context("the proof has no inference")?;
+    report.number("verdict", "verdict", "accepted");
+    report.number("prediction", "prediction", first_largest(&inference.output));
+    report.number("label", "label", label);
+    report.number("model id", "model_id", show_model_id(&committed.model));
+    compiled.report(&mut report);
+    compiled.accuracy(&FloatReference::from_onnx(MODEL)?, &held_out, &mut report)?;
+    steps(&session, &proof, &mut report);
+    report.seconds("set-up", "setup_seconds", set_up);
+    times(&timing, &mut report);
+    report.seconds("verify", "verify_seconds", verify);
+    sizes(bytes, &mut report);
+    report.print(options.json.as_deref())
+}
+
+/// The first digit and its label.
+fn first(samples: &Samples) -> Option<(&[f32], usize)> {
+    let label = *samples.labels.as_ref()?.first()?;
+    Some((samples.inputs.first()?, label))
+}
+
+/// Pixels between 0 and 1 as characters, two a pixel.
+fn picture(pixels: &[f32]) -> String {
+    let shade = |pixel: &f32| {
+        let level = (pixel.clamp(0.0, 1.0) * (SHADES.len() - 1) as f32).round() as usize;
+        char::from(SHADES.get(level).copied().unwrap_or(b' '))
+    };
+    let row = |row: &[f32]| {
+        row.iter()
+            .map(shade)
+            .flat_map(|c| [c, c])
+            .collect::<String>()
+    };
+    let rows: Vec<String> = pixels.chunks(SIDE).map(row).collect();
+    rows.iter()
+        .map(|row| row.trim_end())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_become_characters() {
+        let mut pixels = [0.0; 2 * SIDE];
+        (pixels[1], pixels[SIDE]) = (1.0, 0.5);
+        assert_eq!(picture(&pixels), "  @@\n++");
+    }
+}

@@ -1,0 +1,142 @@
+//! Where text goes: results to standard output, everything else to standard error.
+
+use crate::files::{self, Access};
+use anyhow::Context;
+use serde_json::{Map, Value};
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+/// Width of the labels.
+const LABEL: usize = 22;
+
+/// The results of a command: lines for people, and the same numbers for programs.
+#[derive(Debug, Default)]
+pub struct Report {
+    lines: Vec<String>,
+    values: Map<String, Value>,
+}
+
+impl Report {
+    /// A line without a value.
+    pub fn text(&mut self, line: impl Into<String>) {
+        self.lines.push(line.into());
+    }
+
+    /// A labelled line.
+    pub fn line(&mut self, label: &str, shown: impl Display) {
+        self.lines.push(format!("{label:LABEL$}{shown}"));
+    }
+
+    /// A value for programs only.
+    pub fn value(&mut self, key: &str, value: impl Into<Value>) {
+        self.values.insert(key.into(), value.into());
+    }
+
+    /// A labelled line whose value programs get, too.
+    pub fn number(&mut self, label: &str, key: &str, value: impl Into<Value>) {
+        let value = value.into();
+        match &value {
+            Value::String(text) => self.line(label, text),
+            other => self.line(label, other),
+        }
+        self.value(key, value);
+    }
+
+    /// A duration; programs get seconds.
+    pub fn seconds(&mut self, label: &str, key: &str, duration: Duration) {
+        self.line(label, format_args!("{:.2} s", duration.as_secs_f64()));
+        self.value(key, duration.as_secs_f64());
+    }
+
+    /// A size; programs get bytes.
+    pub fn bytes(&mut self, label: &str, key: &str, bytes: u64) {
+        self.line(label, size(bytes));
+        self.value(key, bytes);
+    }
+
+    /// Writes the JSON file, if one is wanted, then the lines to standard output.
+    ///
+    /// # Errors
+    /// When either cannot be written, a closed pipe included: a verdict that nobody could read must
+    /// not look like one.
+    pub fn print(&self, json: Option<&Path>) -> anyhow::Result<()> {
+        if let Some(path) = json {
+            let mut text = serde_json::to_vec_pretty(&self.values)?;
+            text.push(b'\n');
+            files::write_bytes(path, Access::Public, &text)?;
+        }
+        let mut output = io::stdout().lock();
+        self.lines
+            .iter()
+            .try_for_each(|line| writeln!(output, "{line}"))
+            .and_then(|()| output.flush())
+            .context("cannot write the result to standard output; the exit code is no verdict")
+    }
+}
+
+/// Bytes for people.
+pub fn size(bytes: u64) -> String {
+    let mebibytes = bytes as f64 / f64::from(1 << 20);
+    if mebibytes < 1.0 {
+        format!("{bytes} bytes")
+    } else {
+        format!("{mebibytes:.1} MiB")
+    }
+}
+
+/// A line on standard error. A closed standard error is no reason to stop.
+pub fn note(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// An error with all its causes, on standard error.
+pub fn error(label: &str, error: &anyhow::Error) {
+    note(format_args!("{label}: {}", chain(error)));
+}
+
+/// The causes of an error, joined; one that repeats what its cause says is left out.
+fn chain(error: &anyhow::Error) -> String {
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let mut text = String::new();
+    for (i, cause) in causes.iter().enumerate() {
+        if causes
+            .get(i + 1)
+            .is_some_and(|next| cause.contains(next.as_str()))
+        {
+            text.push_str(cause);
+            break;
+        }
+        if i > 0 {
+            text.push_str(": ");
+        }
+        text.push_str(cause);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_not_repeated() {
+        let inner = anyhow::anyhow!("file `x`: broken");
+        assert_eq!(
+            chain(&inner.context("while reading")),
+            "while reading: file `x`: broken"
+        );
+        let inner = anyhow::anyhow!("broken");
+        assert_eq!(
+            chain(&inner.context("x: broken; make it again")),
+            "x: broken; make it again"
+        );
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size(1000), "1000 bytes");
+        assert_eq!(size(3 << 20), "3.0 MiB");
+    }
+}

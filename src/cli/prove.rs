@@ -1,0 +1,201 @@
+//! `foldnet prove`.
+
+use super::args::Prove;
+use super::output::{self, Report, size};
+use super::progress::TerminalProgress;
+use super::read_text;
+use super::verify::set_up;
+use crate::artefact::{self, FoldedProof, show_model_id};
+use crate::memory::peak_resident_bytes;
+use crate::model::quantise::first_largest;
+use crate::model::{OutOfRange, json};
+use crate::program::Program;
+use crate::session::{Architecture, Committed, Session, Timing};
+use anyhow::Context;
+use foldnet_gadgets::cycle::Bn254;
+use rand_core::OsRng;
+use std::path::Path;
+use std::time::Instant;
+
+/// Proves what a program gives for one input.
+pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
+    check_kind(&options.proof)?;
+    let program = artefact::read_program(&options.model)?;
+    let input = quantised(options, &program)?;
+    output::note(Estimate::new(&program).text());
+    let mut progress = TerminalProgress::new();
+    let clock = Instant::now();
+    let (session, committed) = set_up(&program, cache, &mut progress)?;
+    let set_up = clock.elapsed();
+    let (proof, timing) = fold(&session, &program, &committed, input, &mut progress)?;
+    let bytes = proof.write(&options.output)?;
+
+    let mut report = Report::default();
+    report.number("model id", "model_id", show_model_id(&committed.model));
+    if let [inference] = proof.inferences.as_slice() {
+        report.line("output", format_args!("{:?}", inference.output));
+        report.value("output", inference.output.clone());
+        report.number("prediction", "prediction", first_largest(&inference.output));
+    }
+    steps(&session, &proof, &mut report);
+    report.seconds("set-up", "setup_seconds", set_up);
+    times(&timing, &mut report);
+    sizes(bytes, &mut report);
+    report.print(options.json.as_deref())
+}
+
+/// The kinds of proof that this release does not make get an answer, not a usage message.
+fn check_kind(kind: &str) -> anyhow::Result<()> {
+    match kind {
+        "folded" => Ok(()),
+        "spartan" | "groth16" => {
+            anyhow::bail!("--proof {kind} is not available in this release; use --proof folded")
+        }
+        other => anyhow::bail!("--proof {other} is not known; use --proof folded"),
+    }
+}
+
+/// Reads and rounds the input.
+fn quantised(options: &Prove, program: &Program) -> anyhow::Result<Vec<i64>> {
+    let name = || options.input.display().to_string();
+    let text = read_text(&options.input)?;
+    let input = json::input(&text, program.input.length).with_context(name)?;
+    let outside = if options.saturate {
+        OutOfRange::Saturate
+    } else {
+        OutOfRange::Reject
+    };
+    let quantised = program.quantise(&input, outside).with_context(|| {
+        let advice = if options.saturate {
+            ""
+        } else {
+            " (--saturate clamps)"
+        };
+        format!("{}{advice}", options.input.display())
+    })?;
+    if quantised.saturated > 0 {
+        let count = quantised.saturated;
+        output::note(format_args!(
+            "warning: {count} input values were clamped to the range"
+        ));
+    }
+    Ok(quantised.values)
+}
+
+/// Folds one inference.
+pub(super) fn fold(
+    session: &Session<Bn254>,
+    program: &Program,
+    committed: &Committed<Bn254>,
+    input: Vec<i64>,
+    progress: &mut TerminalProgress,
+) -> anyhow::Result<(FoldedProof, Timing)> {
+    let (recursion, inferences, timing) =
+        session.prove(program, committed, &[input], progress, &mut OsRng)?;
+    let architecture = Architecture::from(program);
+    Ok((
+        FoldedProof {
+            architecture,
+            inferences,
+            recursion,
+        },
+        timing,
+    ))
+}
+
+/// Steps and constraints.
+pub(super) fn steps(session: &Session<Bn254>, proof: &FoldedProof, report: &mut Report) {
+    report.number("steps", "steps", proof.recursion.index);
+    let constraints = session.params().constraints();
+    let shown: Vec<String> = constraints.iter().map(ToString::to_string).collect();
+    report.line(
+        "constraints per step",
+        format_args!("{} (one a kind)", shown.join(", ")),
+    );
+    report.value("constraints_per_step", constraints);
+}
+
+/// Times of the run.
+pub(super) fn times(timing: &Timing, report: &mut Report) {
+    report.seconds("witness", "witness_seconds", timing.witness);
+    report.seconds("start instances", "start_seconds", timing.start);
+    report.seconds("fold", "fold_seconds", timing.fold);
+}
+
+/// Size of the proof and peak memory.
+pub(super) fn sizes(proof_bytes: u64, report: &mut Report) {
+    report.bytes("proof", "proof_bytes", proof_bytes);
+    if let Some(bytes) = peak_resident_bytes() {
+        report.bytes("peak memory", "peak_memory_bytes", bytes);
+    }
+}
+
+/// What a run will take, predicted from sizes.
+///
+/// The constants are fitted to runs of `examples/deep_network.rs` on two cores; they tell minutes
+/// from hours, no more.
+#[derive(Debug)]
+struct Estimate {
+    constraints: Vec<usize>,
+    steps: usize,
+    seconds: f64,
+    bytes: f64,
+}
+
+/// Constraints of the recursion in every step.
+const STEP_CONSTRAINTS: usize = 28_000;
+/// Constraints of a hash of one element beyond the first few.
+const HASH_CONSTRAINTS: usize = 40;
+/// Constraints of the claim merge for each variable of the weight polynomial.
+const VARIABLE_CONSTRAINTS: usize = 300;
+/// Seconds to fold a constraint.
+const CONSTRAINT_SECONDS: f64 = 12e-6;
+/// Seconds to fold an entry of the weight table.
+const WEIGHT_SECONDS: f64 = 400e-9;
+/// Bytes of a constraint of a kind: its rows in the matrices, and the witnesses.
+const CONSTRAINT_BYTES: f64 = 1_500.0;
+/// Bytes of an entry of the weight table while it is folded.
+const WEIGHT_BYTES: f64 = 160.0;
+/// Bytes of everything else.
+const BASE_BYTES: f64 = 60e6;
+
+impl Estimate {
+    fn new(program: &Program) -> Self {
+        let constraints: Vec<usize> = program
+            .kinds
+            .iter()
+            .map(|kind| {
+                STEP_CONSTRAINTS
+                    + VARIABLE_CONSTRAINTS * program.weight_variables
+                    + kind
+                        .cost()
+                        .constraints(|elements| HASH_CONSTRAINTS * elements)
+            })
+            .collect();
+        let table = f64::from(1u32 << program.weight_variables.min(31));
+        let of = |kind: usize| constraints.get(kind).map_or(0.0, |&count| count as f64);
+        let seconds = program
+            .steps
+            .iter()
+            .map(|step| CONSTRAINT_SECONDS * of(step.kind) + WEIGHT_SECONDS * table)
+            .sum();
+        let total: usize = constraints.iter().sum();
+        let bytes = BASE_BYTES + CONSTRAINT_BYTES * total as f64 + WEIGHT_BYTES * table;
+        Estimate {
+            steps: program.steps.len(),
+            constraints,
+            seconds,
+            bytes,
+        }
+    }
+
+    fn text(&self) -> String {
+        let largest = self.constraints.iter().max().copied().unwrap_or(0);
+        format!(
+            "estimate: {} steps of about {largest} constraints, {:.0} s to fold, {} of memory",
+            self.steps,
+            self.seconds.max(1.0),
+            size(self.bytes as u64),
+        )
+    }
+}

@@ -1,0 +1,7 @@
+//! The `foldnet` command; see [`foldnet::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    foldnet::cli::main()
+}
