@@ -12,10 +12,11 @@
 //! asks for, so that a short file cannot cause long work. None of this makes a proof true: the
 //! model id is the verifier's argument, and [`crate::session::Session::verify`] decides.
 
-use crate::files::{self, Access, FileError, FormatError, Kind, NO_CURVE};
+use crate::error::Error;
+use crate::files::{self, Access, FileError, FormatError, Kind};
 use crate::fold::params::{MAX_KINDS, MAX_WEIGHT_VARIABLES};
 use crate::fold::prover::Recursion;
-use crate::program::{Program, Tensor};
+use crate::program::{Outline, Program, Tensor};
 use crate::session::{Architecture, Inference};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::cycle::{Bn254, Cycle};
@@ -26,9 +27,6 @@ use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
-
-/// The largest program file.
-pub const LARGEST_PROGRAM: u64 = 1 << 32;
 
 /// The largest folded proof.
 pub const LARGEST_PROOF: u64 = 1 << 30;
@@ -222,25 +220,19 @@ fn name(path: &Path) -> impl FnOnce(ArtefactError) -> ArtefactError {
 /// Writes a compiled program.
 ///
 /// # Errors
-/// [`ArtefactError::File`], and those of [`check_program`].
-pub fn write_program(path: &Path, program: &Program) -> Result<(), ArtefactError> {
-    check_program(program)?;
-    Ok(files::write_value(
-        path,
-        Kind::Model,
-        NO_CURVE,
-        Access::Public,
-        program,
-    )?)
+/// Those of [`check_program`] and of [`Program::write`].
+pub fn write_program(path: &Path, program: &Program) -> Result<(), Error> {
+    check_program(program.outline())?;
+    program.write(path)
 }
 
-/// Reads a compiled program.
+/// Opens a compiled program; its weights stay on disk.
 ///
 /// # Errors
-/// [`ArtefactError::File`], and [`ArtefactError::Content`] for those of [`check_program`].
-pub fn read_program(path: &Path) -> Result<Program, ArtefactError> {
-    let program = files::read_value(path, Kind::Model, NO_CURVE, LARGEST_PROGRAM)?;
-    check_program(&program).map_err(name(path))?;
+/// Those of [`Program::open`], and [`ArtefactError::Content`] for those of [`check_program`].
+pub fn read_program(path: &Path) -> Result<Program, Error> {
+    let program = Program::open(path)?;
+    check_program(program.outline()).map_err(name(path))?;
     Ok(program)
 }
 
@@ -315,17 +307,17 @@ fn check_edge(
 }
 
 /// Checks a compiled program: its architecture, that steps follow one another, that only the last
-/// one ends the inference, and that weights fit their tables.
+/// one ends the inference.
 ///
 /// # Errors
 /// Those of [`check_architecture`]; [`ArtefactError::Limit`] and [`ArtefactError::Mismatch`].
-pub fn check_program(program: &Program) -> Result<(), ArtefactError> {
+pub fn check_program(program: &Outline) -> Result<(), ArtefactError> {
     check_architecture(&Architecture::from(program))?;
     limit("steps", 1, MAX_STEPS, program.steps.len())?;
     let mut width = program.input.capacity;
     for (index, step) in program.steps.iter().enumerate() {
         let Some(shape) = program.kinds.get(step.kind) else {
-            let most = program.kinds.len() - 1;
+            let most = program.kinds.len().saturating_sub(1);
             return Err(ArtefactError::Limit {
                 what: "kind of a step",
                 least: 0,
@@ -339,18 +331,6 @@ pub fn check_program(program: &Program) -> Result<(), ArtefactError> {
             "ends of the inference",
             usize::from(last),
             usize::from(shape.ends_inference),
-        )?;
-        let (variables, entries) = (step.weights.variables(), step.weights.entries().len());
-        equal(
-            "variables of a weight table",
-            program.weight_variables,
-            variables,
-        )?;
-        limit(
-            "weights of a step",
-            0,
-            1 << program.weight_variables,
-            entries,
         )?;
         width = shape.outputs();
     }

@@ -1,5 +1,6 @@
 //! The library's error.
 
+use crate::artefact::ArtefactError;
 use crate::files::FileError;
 use crate::fold::error::FoldError;
 use crate::key::KeyError;
@@ -26,6 +27,9 @@ pub enum Error {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A program or a proof is not what it should be.
+    #[error(transparent)]
+    Artefact(#[from] ArtefactError),
     /// A vector has the wrong length.
     #[error("{what}: expected {expected} values, got {got}; use the shape that the model declares")]
     Length {

@@ -56,7 +56,7 @@ impl Compiled {
         };
         let network = IntegerNetwork::quantise(float, samples, &options)?;
         let program = Program::new(&float.name, &network, &PlanOptions::default())?;
-        artefact::check_program(&program)?;
+        artefact::check_program(program.outline())?;
         Ok(Compiled { network, program })
     }
 
@@ -71,21 +71,21 @@ impl Compiled {
         let count = network.layers.len();
         report.line("layers", format_args!("{count} ({})", sizes.join("-")));
         report.value("layers", count);
-        let padded = program.multiplications();
+        let padded = program.outline().multiplications();
         report.line(
             "multiplications",
             format_args!("{products} ({padded} with padding)"),
         );
         report.value("multiplications", products);
         report.value("padded_multiplications", padded);
-        report.number("activation bits", "bits", program.bits);
-        report.number("step kinds", "kinds", program.kinds.len());
-        report.number("steps", "steps", program.steps.len());
+        report.number("activation bits", "bits", program.outline().bits);
+        report.number("step kinds", "kinds", program.outline().kinds.len());
+        report.number("steps", "steps", program.outline().steps.len());
         report.line(
             "weights per step",
-            format_args!("at most 2^{}", program.weight_variables),
+            format_args!("at most 2^{}", program.outline().weight_variables),
         );
-        report.value("weight_variables", program.weight_variables);
+        report.value("weight_variables", program.outline().weight_variables);
     }
 
     /// How the integers compare with the floats on samples.

@@ -59,13 +59,13 @@ fn check_kind(kind: &str) -> anyhow::Result<()> {
 fn quantised(options: &Prove, program: &Program) -> anyhow::Result<Vec<i64>> {
     let name = || options.input.display().to_string();
     let text = read_text(&options.input)?;
-    let input = json::input(&text, program.input.length).with_context(name)?;
+    let input = json::input(&text, program.outline().input.length).with_context(name)?;
     let outside = if options.saturate {
         OutOfRange::Saturate
     } else {
         OutOfRange::Reject
     };
-    let quantised = program.quantise(&input, outside).with_context(|| {
+    let quantised = program.outline().quantise(&input, outside).with_context(|| {
         let advice = if options.saturate {
             ""
         } else {
@@ -92,7 +92,7 @@ pub(super) fn fold(
 ) -> anyhow::Result<(FoldedProof, Timing)> {
     let (recursion, inferences, timing) =
         session.prove(program, committed, &[input], progress, &mut OsRng)?;
-    let architecture = Architecture::from(program);
+    let architecture = Architecture::from(program.outline());
     Ok((
         FoldedProof {
             architecture,
@@ -162,19 +162,21 @@ const BASE_BYTES: f64 = 60e6;
 impl Estimate {
     fn new(program: &Program) -> Self {
         let constraints: Vec<usize> = program
+            .outline()
             .kinds
             .iter()
             .map(|kind| {
                 STEP_CONSTRAINTS
-                    + VARIABLE_CONSTRAINTS * program.weight_variables
+                    + VARIABLE_CONSTRAINTS * program.outline().weight_variables
                     + kind
                         .cost()
                         .constraints(|elements| HASH_CONSTRAINTS * elements)
             })
             .collect();
-        let table = f64::from(1u32 << program.weight_variables.min(31));
+        let table = f64::from(1u32 << program.outline().weight_variables.min(31));
         let of = |kind: usize| constraints.get(kind).map_or(0.0, |&count| count as f64);
         let seconds = program
+            .outline()
             .steps
             .iter()
             .map(|step| CONSTRAINT_SECONDS * of(step.kind) + WEIGHT_SECONDS * table)
@@ -182,7 +184,7 @@ impl Estimate {
         let total: usize = constraints.iter().sum();
         let bytes = BASE_BYTES + CONSTRAINT_BYTES * total as f64 + WEIGHT_BYTES * table;
         Estimate {
-            steps: program.steps.len(),
+            steps: program.outline().steps.len(),
             constraints,
             seconds,
             bytes,

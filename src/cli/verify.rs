@@ -51,7 +51,7 @@ fn verdict(
     trusted: Option<&Program>,
     cache: Option<&Path>,
 ) -> anyhow::Result<Report> {
-    if trusted.is_some_and(|program| Architecture::from(program) != proof.architecture) {
+    if trusted.is_some_and(|program| Architecture::from(program.outline()) != proof.architecture) {
         return Err(Rejected("the proof is about a model of another architecture").into());
     }
     let mut progress = TerminalProgress::new();
@@ -115,7 +115,7 @@ pub(super) fn set_up(
     cache: Option<&Path>,
     progress: &mut TerminalProgress,
 ) -> anyhow::Result<(Session<Bn254>, Committed<Bn254>)> {
-    let session = Session::<Bn254>::new(&Architecture::from(program), cache, progress)?;
+    let session = Session::<Bn254>::new(&Architecture::from(program.outline()), cache, progress)?;
     warn_if_insecure(&session);
     let committed = session.commit(program, progress)?;
     Ok((session, committed))
