@@ -1,4 +1,4 @@
-//! Review: a chain shape that comes from a file must be refused, never panic (SECURITY, case 23).
+//! A chain shape that comes from a file must be refused, never panic (SECURITY, case 23).
 
 use foldnet_layers::chain::ChainShape;
 use foldnet_layers::dense::Dense;
