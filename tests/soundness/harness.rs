@@ -1,7 +1,6 @@
 //! A run of which every step can be forged and synthesised again.
 
 use crate::common::{Shared, Toy, ToyStep, ToyTrace, tensor, toy_model, toy_program};
-use ff::Field;
 use foldnet::fold::augmented::{Inputs, Outcome};
 use foldnet::fold::cyclefold::{self, Operation};
 use foldnet::fold::params::Params;
@@ -333,4 +332,9 @@ pub fn rehash<C: Cycle>(params: &ToyParams<C>, run: &mut Recursion<C>) {
     });
     let first = &last.instance.segments[0];
     last.instance.x = vec![hash, context.alpha(params.digest(), last.kind, first)];
+}
+
+/// Removes the last element.
+pub fn shorten<T>(list: &mut Vec<T>) {
+    list.pop().unwrap();
 }

@@ -85,7 +85,7 @@ where
         assert!(!alter(&|o| o.result = stranger), "result {j}");
         // The negated result has the right abscissa.
         let negated = |o: &mut Operation<C::Primary>| {
-            o.result = Commitment::new(-o.result.point());
+            o.result = Commitment::new(o.result.point() * -C::F::ONE);
         };
         assert!(!alter(&negated), "negated {j}");
         // SECURITY 14: the identity is not a point of the curve, wherever it stands.
@@ -100,7 +100,7 @@ where
         );
         // SECURITY 14: equal abscissas in the last addition carry a forced inverse.
         let opposite = |o: &mut Operation<C::Primary>| {
-            *o = Operation::perform(Commitment::new(-(o.q.point() * r)), o.q, r);
+            *o = Operation::perform(Commitment::new(o.q.point() * -r), o.q, r);
         };
         assert!(!alter(&opposite), "P = -rQ {j}");
         let equal = |o: &mut Operation<C::Primary>| {

