@@ -158,7 +158,10 @@ fn an_architecture_beyond_the_limits_is_refused_before_anything_is_built() {
     let honest = Architecture::from(program(2, 8, 1).outline());
     let refuse = |architecture: Architecture| {
         let result = Session::<Bn254>::new(&architecture, None, &mut Silent);
-        assert!(matches!(result, Err(Error::Artefact(_))), "{architecture:?}");
+        assert!(
+            matches!(result, Err(Error::Artefact(_))),
+            "{architecture:?}"
+        );
     };
     let mut altered = honest.clone();
     altered.input.capacity = usize::MAX;

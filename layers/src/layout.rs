@@ -126,9 +126,7 @@ fn covered(blocks: &[LayerBlocks]) -> usize {
     let ends = blocks
         .iter()
         .flat_map(|blocks| [blocks.matrix, blocks.bias]);
-    ends.map(|block| block.end())
-        .max()
-        .unwrap_or(0)
+    ends.map(|block| block.end()).max().unwrap_or(0)
 }
 
 /// The least number of variables of a polynomial that holds the weights of these layers, whose

@@ -40,7 +40,10 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
     let clock = Instant::now();
     let (session, committed) = set_up(&compiled.program, cache, &mut progress)?;
     let set_up = clock.elapsed();
-    let input = compiled.program.outline().quantise(pixels, OutOfRange::Saturate)?;
+    let input = compiled
+        .program
+        .outline()
+        .quantise(pixels, OutOfRange::Saturate)?;
     let (proof, timing) = fold(
         &session,
         &compiled.program,

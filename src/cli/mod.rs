@@ -46,8 +46,16 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            let code = if error.use_stderr() { UNDECIDED } else { ACCEPTED };
-            return if error.print().is_ok() { code } else { UNDECIDED };
+            let code = if error.use_stderr() {
+                UNDECIDED
+            } else {
+                ACCEPTED
+            };
+            return if error.print().is_ok() {
+                code
+            } else {
+                UNDECIDED
+            };
         }
     };
     match act(&arguments) {
@@ -81,7 +89,10 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
 struct Rejected(&'static str);
 
 fn is_rejection(error: &anyhow::Error) -> bool {
-    error.is::<Rejected>() || error.downcast_ref::<Error>().is_some_and(Error::is_rejection)
+    error.is::<Rejected>()
+        || error
+            .downcast_ref::<Error>()
+            .is_some_and(Error::is_rejection)
 }
 
 /// The directory of commitment keys: as given, or the first of the places in `--help`; none when
@@ -89,7 +100,11 @@ fn is_rejection(error: &anyhow::Error) -> bool {
 fn cache(given: Option<&Path>) -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let home = || Some(PathBuf::from(variable("HOME")?).join(".cache"));
-    let base = || variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = || {
+        variable("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     given
         .map(Path::to_path_buf)
         .or_else(|| variable("FOLDNET_CACHE").map(PathBuf::from))

@@ -65,14 +65,17 @@ fn quantised(options: &Prove, program: &Program) -> anyhow::Result<Vec<i64>> {
     } else {
         OutOfRange::Reject
     };
-    let quantised = program.outline().quantise(&input, outside).with_context(|| {
-        let advice = if options.saturate {
-            ""
-        } else {
-            " (--saturate clamps)"
-        };
-        format!("{}{advice}", options.input.display())
-    })?;
+    let quantised = program
+        .outline()
+        .quantise(&input, outside)
+        .with_context(|| {
+            let advice = if options.saturate {
+                ""
+            } else {
+                " (--saturate clamps)"
+            };
+            format!("{}{advice}", options.input.display())
+        })?;
     if quantised.saturated > 0 {
         let count = quantised.saturated;
         output::note(format_args!(
