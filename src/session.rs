@@ -96,6 +96,14 @@ pub struct Committed<C: Cycle> {
     pub model: C::F,
 }
 
+/// A proof was checked completely and is true under the session's keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Whether relations between the keys' generators are known: then anyone can forge a proof of
+    /// anything, and acceptance is worth nothing outside tests.
+    pub insecure_keys: bool,
+}
+
 /// How long the parts of a run took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
@@ -246,7 +254,8 @@ impl<C: Cycle> Session<C> {
         Ok((run, inferences, timing))
     }
 
-    /// Accepts iff `run` proves that the model maps every input to its output.
+    /// Accepts iff `run` proves that the model maps every input to its output. What is accepted
+    /// under insecure keys proves nothing to a stranger, and the result says so.
     ///
     /// # Errors
     /// [`Error::is_rejection`] tells a false proof from data that cannot be judged.
@@ -255,7 +264,7 @@ impl<C: Cycle> Session<C> {
         run: &Recursion<C>,
         model: C::F,
         inferences: &[Inference],
-    ) -> Result<(), Error> {
+    ) -> Result<Accepted, Error> {
         let Architecture {
             bits,
             input,
@@ -280,7 +289,7 @@ impl<C: Cycle> Session<C> {
             })
             .collect::<Result<_, Error>>()?;
         verifier::verify(&self.params, run, &Statement { model, inferences })?;
-        Ok(())
+        Ok(Accepted { insecure_keys: self.params.insecure() })
     }
 }
 

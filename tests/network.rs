@@ -7,7 +7,7 @@ use foldnet::model::plan::PlanOptions;
 use foldnet::model::random;
 use foldnet::program::Program;
 use foldnet::progress::Silent;
-use foldnet::session::{Architecture, Inference, Session};
+use foldnet::session::{Accepted, Architecture, Inference, Session};
 use foldnet_gadgets::cycle::{Bn254, Pasta};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -21,7 +21,7 @@ fn session<C: KeySource>(program: &Program) -> Session<C> {
     Session::new(&Architecture::from(program.outline()), None, &mut Silent).unwrap()
 }
 
-fn rejected(result: Result<(), Error>, expected: &str) {
+fn rejected(result: Result<Accepted, Error>, expected: &str) {
     match result {
         Err(Error::Fold(FoldError::Statement { what })) => assert_eq!(what, expected),
         other => panic!("expected a rejection of {expected}, got {other:?}"),
@@ -29,7 +29,7 @@ fn rejected(result: Result<(), Error>, expected: &str) {
 }
 
 /// Two inferences in one run; every altered statement is rejected by name.
-fn proves_two_inferences<C: KeySource>() {
+fn proves_two_inferences<C: KeySource>(insecure_keys: bool) {
     let program = program(3, 12, 5);
     let session = session::<C>(&program);
     let committed = session.commit(&program, &mut Silent).unwrap();
@@ -44,7 +44,8 @@ fn proves_two_inferences<C: KeySource>() {
         assert_eq!(inference.output, network.evaluate(input).unwrap().output());
     }
     let verify = |model, inferences: &[Inference]| session.verify(&run, model, inferences);
-    verify(committed.model, &inferences).unwrap();
+    let accepted = verify(committed.model, &inferences).unwrap();
+    assert_eq!(accepted, Accepted { insecure_keys });
 
     let [first, second] = inferences.as_slice() else {
         panic!("two inferences")
@@ -83,12 +84,12 @@ fn proves_two_inferences<C: KeySource>() {
 
 #[test]
 fn two_inferences_prove_on_bn254() {
-    proves_two_inferences::<Bn254>();
+    proves_two_inferences::<Bn254>(true);
 }
 
 #[test]
 fn two_inferences_prove_on_pasta() {
-    proves_two_inferences::<Pasta>();
+    proves_two_inferences::<Pasta>(false);
 }
 
 #[test]

@@ -427,7 +427,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
             for (i, (running, fresh)) in scalars.iter().zip(&fresh).enumerate() {
                 let fresh = (fresh, public_form(i));
                 segment.namespace(format!("scalar {i}"), |segment| {
-                    // Fixed at step 0, range-checked and hashed where it was made afterwards.
+                    // Needs no range check of its own: see `fold_cyclefold`.
                     let element = "running";
                     let element =
                         ElementWires::alloc_proven_elsewhere(segment, params, element, running)?;
@@ -667,6 +667,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         folded: &Folded<C::F>,
         base: &Wire<C::F>,
     ) -> Result<Vec<Wire<C::F>>, SynthesisError> {
+        same_length("entries", committed.kind_bits.len(), committed.entries.len())?;
         let mut selected = Wire::zero();
         let mut after = Vec::with_capacity(self.kinds);
         let not_base = Wire::one().sub(base);
@@ -686,6 +687,20 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
     }
 
     /// Constructs the CycleFold public IO from this circuit's own wires and folds the instance.
+    ///
+    /// The running scalars are not range-checked, and the running points not checked on the curve.
+    /// Neither is assumed from the step before; both follow here.
+    ///
+    /// * Scalars: the fold enforces `x = x' + k pi - r y` modulo `p` by component. Everything on the
+    ///   right is range-checked in this step and the sum is below `2^209 < p / 2`, so `x` has
+    ///   exactly one small signed value, which the hash fixed before `r`, and the congruence holds
+    ///   for it over the integers.
+    /// * Points: `A = endo(r) Q` is on the curve, as `Q` is checked, and `P + A` has a forced
+    ///   inverse. `P`, `A` and the result lie on one curve `y^2 = x^3 + a x + c`. If the result is
+    ///   on ours then `a (x_A - x_result) = 0`, so `P` is on ours too, or the chord is tangent at
+    ///   `A`, which at most nine points `A` satisfy for a `P` fixed before `r`. The final verifier
+    ///   checks the last result (its encoding admits only points of the curve), and the argument
+    ///   runs backwards from there.
     fn fold_cyclefold<CS: ConstraintSystem<C::F>>(
         &self,
         cs: &mut CS,
@@ -746,6 +761,8 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         }
 
         let io = public_io(committed, folded, &accumulation);
+        same_length("CycleFold public values", wires.folds.len(), io.len())?;
+        same_length("CycleFold scalars", wires.folds.len(), wires.scalars.len())?;
         let mut scalars = Vec::with_capacity(wires.folds.len());
         for (i, ((fold, running), fresh)) in
             wires.folds.iter().zip(&wires.scalars).zip(&io).enumerate()
@@ -866,6 +883,10 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         transcript: &mut TranscriptCircuit<C::F>,
         input: Option<MergeInput<'_, C::F>>,
     ) -> Result<Accumulated<C::F>, SynthesisError> {
+        // A kind without weights that made claims would leave them unproven.
+        if output.claims.is_empty() == committed.weights.is_some() {
+            return Err(SynthesisError::Unsatisfiable);
+        }
         let Some(weights) = &committed.weights else {
             let elements = unchanged_accumulator(committed);
             let challenge = challenge_of(&elements.challenge);
@@ -977,6 +998,15 @@ struct NextState<F: CircuitField> {
     tensors: Wire<F>,
     batch: Wire<F>,
     count: Wire<F>,
+}
+
+/// Lists that are walked together have the same length, so that no constraint is left out.
+fn same_length(what: &str, expected: usize, got: usize) -> Result<(), SynthesisError> {
+    if expected == got {
+        return Ok(());
+    }
+    let message = format!("{what}: expected {expected}, got {got}");
+    Err(SynthesisError::IncompatibleLengthVector(message))
 }
 
 /// Both elements of a list of two.

@@ -578,8 +578,9 @@ impl<F: CircuitField> ElementWires<F> {
 
     /// Allocates the shortest representative of `value` without range checks; [`Form::Short`].
     ///
-    /// Assumed: the components are proven to be in range elsewhere, as those of a value that a
-    /// constraint fixes or that an earlier circuit allocated with [`Self::alloc`] and hashed.
+    /// Assumed: the element is used only as the running operand of a [`FoldWires`], which bounds it
+    /// through its other operands (`x = x' + k pi - r y`, all range-checked), or is proven to be in
+    /// range elsewhere.
     ///
     /// # Errors
     /// Only those of the underlying system.

@@ -47,7 +47,7 @@ pub struct StepOutput<F: CircuitField> {
 }
 
 /// The evaluation table of a step's weight polynomial: integers, padded with zeros to `2^ell`.
-#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct WeightTable {
     entries: Arc<Vec<i64>>,
     variables: usize,
