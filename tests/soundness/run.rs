@@ -325,7 +325,9 @@ fn line_30_another_statement_is_rejected() {
         ("the inputs and outputs", |s, one| s.inferences[0].1 += one),
         ("the inputs and outputs", |s, one| s.inferences[1].0 += one),
         ("the inputs and outputs", |s, one| s.inferences[1].1 += one),
-        ("the number of inferences", |s, _| shorten(&mut s.inferences)),
+        ("the number of inferences", |s, _| {
+            shorten(&mut s.inferences)
+        }),
         ("the number of inferences", |s, _| s.inferences.clear()),
         ("the number of inferences", |s, _| {
             s.inferences.push(s.inferences[0])
