@@ -874,7 +874,8 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         })
     }
 
-    /// Merges the step's claims into the accumulator; a kind without weights passes it on.
+    /// Merges the step's claims into the accumulator; a kind without weights passes it on, and is
+    /// an error when its step makes claims all the same, which nobody would check.
     fn accumulate<CS: ConstraintSystem<C::F>>(
         &self,
         cs: &mut CS,
@@ -888,6 +889,11 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
             return Err(SynthesisError::Unsatisfiable);
         }
         let Some(weights) = &committed.weights else {
+            if !output.claims.is_empty() {
+                let got = output.claims.len();
+                let message = format!("claims of a kind without weights: expected 0, got {got}");
+                return Err(SynthesisError::IncompatibleLengthVector(message));
+            }
             let elements = unchanged_accumulator(committed);
             let challenge = challenge_of(&elements.challenge);
             return Ok(Accumulated {

@@ -3,15 +3,22 @@
 //! Wherever it is possible everything else is made consistent with the forgery, so that only what
 //! really stops it fails.
 
-use crate::common::{Shared, tensor};
+use crate::common::{Shared, Toy, ToyCommitted, ToyTrace, tensor};
 use crate::harness::*;
+use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
 use foldnet::fold::cyclefold::Operation;
+use foldnet::fold::params::Params;
 use foldnet::fold::r1cs::Commitment;
+use foldnet::progress::Silent;
 use foldnet_gadgets::challenge::{Challenge, DIGITS};
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
+use foldnet_gadgets::eisenstein::Eisenstein;
 use foldnet_gadgets::field::{from_i64, power_of_two, to_bytes};
 use foldnet_gadgets::mock::MockSystem;
+use foldnet_gadgets::segment::FirstSegment;
+use foldnet_gadgets::step::{StepCircuit, StepOutput, WeightTable};
+use foldnet_gadgets::transcript::TranscriptCircuit;
 use num_bigint::BigUint;
 use std::collections::BTreeSet;
 
@@ -380,16 +387,21 @@ fn line_08_the_base_case_is_decided_by_the_index() {
 /// SECURITY 8: the CycleFold running instance of step 0 is the fixed one, in every component.
 #[test]
 fn line_08_another_cyclefold_start_is_rejected() {
-    for i in 0..27 {
-        let failed = forge::<Bn254>(BASE, |attempt| match i {
-            0 => attempt.inputs.cyclefold.u += Q::ONE,
-            i => attempt.inputs.cyclefold.x[i - 1] += Q::ONE,
-        });
-        // Adding one changes the component of one; the other only if another representative is
-        // shorter.
-        let first = format!("cyclefold/start/value {}", 4 + 2 * i);
-        assert_eq!(failed, [first]);
-    }
+    let context = Bn254::shared().context();
+    let lambda = context.eisenstein.recompose(&Eisenstein::new(0, 1));
+    let failed = forge::<Bn254>(BASE, |attempt| {
+        let instance = &mut attempt.inputs.cyclefold;
+        // Both components of each value, which are zero at the start.
+        for x in [&mut instance.u].into_iter().chain(&mut instance.x) {
+            *x += Q::from(3) + Q::from(2) * lambda;
+        }
+    });
+    let expected: Vec<_> = (4..4 + 2 * 27)
+        .map(|i| format!("cyclefold/start/value {i}"))
+        .collect();
+    assert_eq!(failed, expected);
+    let failed = forge::<Bn254>(BASE, |attempt| attempt.inputs.cyclefold.x[7] += Q::ONE);
+    assert_eq!(failed, ["cyclefold/start/value 20"]);
     let failed = forge::<Bn254>(BASE, |attempt| {
         attempt.inputs.cyclefold.segments[0] = attempt.inputs.cyclefold_fresh;
     });
@@ -933,6 +945,60 @@ fn line_37_the_accumulator_cannot_be_skipped() {
     );
     attempt.rebind();
     assert_eq!(attempt.failures(), components(&[21, 22]));
+}
+
+/// A step that makes claims, and says that it has no weights.
+struct Unclaimed(Toy<F>);
+
+impl StepCircuit<F> for Unclaimed {
+    type Trace = ToyTrace;
+    type Committed = ToyCommitted<F>;
+
+    fn name(&self) -> String {
+        "unclaimed".into()
+    }
+
+    fn weight_variables(&self) -> Option<usize> {
+        None
+    }
+
+    fn ends_inference(&self) -> bool {
+        true
+    }
+
+    fn dummy_trace(&self) -> ToyTrace {
+        self.0.dummy_trace()
+    }
+
+    fn commit<CS: ConstraintSystem<F>>(
+        &self,
+        trace: &ToyTrace,
+        segment: &mut FirstSegment<'_, F, CS>,
+    ) -> Result<ToyCommitted<F>, SynthesisError> {
+        self.0.commit(trace, segment)
+    }
+
+    fn constrain<CS: ConstraintSystem<F>>(
+        &self,
+        committed: &ToyCommitted<F>,
+        weights: Option<&WeightTable>,
+        transcript: &mut TranscriptCircuit<F>,
+        cs: &mut CS,
+    ) -> Result<StepOutput<F>, SynthesisError> {
+        self.0.constrain(committed, weights, transcript, cs)
+    }
+}
+
+/// SECURITY 37: claims that nobody would merge make no parameters.
+#[test]
+fn line_37_claims_of_a_kind_without_weights_are_refused() {
+    let toy = Toy::new(true, true, &Bn254::shared().context().hash);
+    let params = Params::<Bn254, _>::new(vec![Unclaimed(toy)], 3, b"", None, &mut Silent);
+    let error = params.err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(
+        error.contains("claims of a kind without weights"),
+        "{error}"
+    );
 }
 
 /// Every witness value is pinned by its neighbours, except hints that may be anything and the next
