@@ -289,7 +289,9 @@ impl<C: Cycle> Session<C> {
             })
             .collect::<Result<_, Error>>()?;
         verifier::verify(&self.params, run, &Statement { model, inferences })?;
-        Ok(Accepted { insecure_keys: self.params.insecure() })
+        Ok(Accepted {
+            insecure_keys: self.params.insecure(),
+        })
     }
 }
 

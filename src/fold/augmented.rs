@@ -667,7 +667,11 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         folded: &Folded<C::F>,
         base: &Wire<C::F>,
     ) -> Result<Vec<Wire<C::F>>, SynthesisError> {
-        same_length("entries", committed.kind_bits.len(), committed.entries.len())?;
+        same_length(
+            "entries",
+            committed.kind_bits.len(),
+            committed.entries.len(),
+        )?;
         let mut selected = Wire::zero();
         let mut after = Vec::with_capacity(self.kinds);
         let not_base = Wire::one().sub(base);
