@@ -11,8 +11,10 @@ pub mod progress;
 mod prove;
 mod verify;
 
+use crate::artefact;
 use crate::error::Error;
 use crate::files;
+use crate::program::Program;
 use crate::session::Session;
 use anyhow::Context;
 use args::{Arguments, Command};
@@ -46,8 +48,16 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            let code = if error.use_stderr() { UNDECIDED } else { ACCEPTED };
-            return if error.print().is_ok() { code } else { UNDECIDED };
+            let code = if error.use_stderr() {
+                UNDECIDED
+            } else {
+                ACCEPTED
+            };
+            return if error.print().is_ok() {
+                code
+            } else {
+                UNDECIDED
+            };
         }
     };
     match act(&arguments) {
@@ -81,7 +91,10 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
 struct Rejected(&'static str);
 
 fn is_rejection(error: &anyhow::Error) -> bool {
-    error.is::<Rejected>() || error.downcast_ref::<Error>().is_some_and(Error::is_rejection)
+    error.is::<Rejected>()
+        || error
+            .downcast_ref::<Error>()
+            .is_some_and(Error::is_rejection)
 }
 
 /// The directory of commitment keys: as given, or the first of the places in `--help`; none when
@@ -89,7 +102,11 @@ fn is_rejection(error: &anyhow::Error) -> bool {
 fn cache(given: Option<&Path>) -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let home = || Some(PathBuf::from(variable("HOME")?).join(".cache"));
-    let base = || variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = || {
+        variable("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     given
         .map(Path::to_path_buf)
         .or_else(|| variable("FOLDNET_CACHE").map(PathBuf::from))
@@ -103,6 +120,11 @@ fn warn_if_insecure(session: &Session<Bn254>) {
             "warning: development keys: anyone can forge a proof under them; for tests only",
         );
     }
+}
+
+/// Opens a compiled program, naming it in errors.
+fn open_program(path: &Path) -> anyhow::Result<Program> {
+    artefact::read_program(path).with_context(|| path.display().to_string())
 }
 
 /// Reads a text file, naming it in errors.

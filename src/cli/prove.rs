@@ -3,9 +3,10 @@
 use super::args::Prove;
 use super::output::{self, Report, size};
 use super::progress::TerminalProgress;
-use super::read_text;
+
 use super::verify::set_up;
-use crate::artefact::{self, FoldedProof, show_model_id};
+use super::{open_program, read_text};
+use crate::artefact::{FoldedProof, show_model_id};
 use crate::memory::peak_resident_bytes;
 use crate::model::quantise::first_largest;
 use crate::model::{OutOfRange, json};
@@ -20,7 +21,7 @@ use std::time::Instant;
 /// Proves what a program gives for one input.
 pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
     check_kind(&options.proof)?;
-    let program = artefact::read_program(&options.model)?;
+    let program = open_program(&options.model)?;
     let input = quantised(options, &program)?;
     output::note(Estimate::new(&program).text());
     let mut progress = TerminalProgress::new();
@@ -37,7 +38,8 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
         report.value("output", inference.output.clone());
         report.number("prediction", "prediction", first_largest(&inference.output));
     }
-    steps(&session, &proof, &mut report);
+    report.number("steps", "steps", proof.recursion.index);
+    constraints(&session, &mut report);
     report.seconds("set-up", "setup_seconds", set_up);
     times(&timing, &mut report);
     sizes(bytes, &mut report);
@@ -65,14 +67,17 @@ fn quantised(options: &Prove, program: &Program) -> anyhow::Result<Vec<i64>> {
     } else {
         OutOfRange::Reject
     };
-    let quantised = program.outline().quantise(&input, outside).with_context(|| {
-        let advice = if options.saturate {
-            ""
-        } else {
-            " (--saturate clamps)"
-        };
-        format!("{}{advice}", options.input.display())
-    })?;
+    let quantised = program
+        .outline()
+        .quantise(&input, outside)
+        .with_context(|| {
+            let advice = if options.saturate {
+                ""
+            } else {
+                " (--saturate clamps)"
+            };
+            format!("{}{advice}", options.input.display())
+        })?;
     if quantised.saturated > 0 {
         let count = quantised.saturated;
         output::note(format_args!(
@@ -103,9 +108,8 @@ pub(super) fn fold(
     ))
 }
 
-/// Steps and constraints.
-pub(super) fn steps(session: &Session<Bn254>, proof: &FoldedProof, report: &mut Report) {
-    report.number("steps", "steps", proof.recursion.index);
+/// Constraints of the step circuits.
+pub(super) fn constraints(session: &Session<Bn254>, report: &mut Report) {
     let constraints = session.params().constraints();
     let shown: Vec<String> = constraints.iter().map(ToString::to_string).collect();
     report.line(
@@ -149,15 +153,15 @@ const HASH_CONSTRAINTS: usize = 40;
 /// Constraints of the claim merge for each variable of the weight polynomial.
 const VARIABLE_CONSTRAINTS: usize = 300;
 /// Seconds to fold a constraint.
-const CONSTRAINT_SECONDS: f64 = 12e-6;
+const CONSTRAINT_SECONDS: f64 = 10e-6;
 /// Seconds to fold an entry of the weight table.
-const WEIGHT_SECONDS: f64 = 400e-9;
+const WEIGHT_SECONDS: f64 = 100e-9;
 /// Bytes of a constraint of a kind: its rows in the matrices, and the witnesses.
-const CONSTRAINT_BYTES: f64 = 1_500.0;
+const CONSTRAINT_BYTES: f64 = 2_400.0;
 /// Bytes of an entry of the weight table while it is folded.
-const WEIGHT_BYTES: f64 = 160.0;
+const WEIGHT_BYTES: f64 = 210.0;
 /// Bytes of everything else.
-const BASE_BYTES: f64 = 60e6;
+const BASE_BYTES: f64 = 20e6;
 
 impl Estimate {
     fn new(program: &Program) -> Self {
