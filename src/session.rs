@@ -1,5 +1,6 @@
 //! Proving and verifying one program: parameters, committed weights, the run.
 
+use crate::artefact::check_architecture;
 use crate::error::Error;
 use crate::fold::error::FoldError;
 use crate::fold::params::Params;
@@ -110,13 +111,15 @@ impl<C: KeySource> Session<C> {
     /// Builds shapes, and loads keys from `cache` or derives them.
     ///
     /// # Errors
-    /// [`Error::Layer`] for a kind that is not valid; [`Error::Fold`] for a program that cannot be
-    /// folded and for keys that cannot be loaded.
+    /// [`Error::Artefact`] for an architecture beyond the limits of this release, before anything is
+    /// built; [`Error::Fold`] for a program that cannot be folded and for keys that cannot be
+    /// loaded.
     pub fn new(
         architecture: &Architecture,
         cache: Option<&Path>,
         progress: &mut dyn Progress,
     ) -> Result<Self, Error> {
+        check_architecture(architecture)?;
         let hash = HashConstants::default();
         let kinds = architecture
             .kinds

@@ -152,3 +152,28 @@ fn a_damaged_program_file_is_refused_when_opened_and_when_read_later() {
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     assert!(matches!(Program::open(&path), Err(Error::File(_))));
 }
+
+#[test]
+fn an_architecture_beyond_the_limits_is_refused_before_anything_is_built() {
+    let honest = Architecture::from(program(2, 8, 1).outline());
+    let refuse = |architecture: Architecture| {
+        let result = Session::<Bn254>::new(&architecture, None, &mut Silent);
+        assert!(
+            matches!(result, Err(Error::Artefact(_))),
+            "{architecture:?}"
+        );
+    };
+    let mut altered = honest.clone();
+    altered.input.capacity = usize::MAX;
+    refuse(altered);
+    let mut altered = honest.clone();
+    altered.kinds = vec![altered.kinds[0].clone(); 9];
+    refuse(altered);
+    let mut altered = honest.clone();
+    let layer = altered.kinds[0].layers[0].clone();
+    altered.kinds[0].layers = vec![layer; 1 << 16];
+    refuse(altered);
+    let mut altered = honest;
+    altered.weight_variables = 60;
+    refuse(altered);
+}

@@ -30,9 +30,14 @@ impl Block {
             .collect()
     }
 
+    /// One past the last entry; the largest index there is when the block lies beyond it.
+    fn end(&self) -> usize {
+        self.offset.saturating_add(1 << self.variables)
+    }
+
     /// The entries of the block that a table stores; the others are zero.
     fn slice<'a>(&self, entries: &'a [i64]) -> &'a [i64] {
-        let end = (self.offset + (1 << self.variables)).min(entries.len());
+        let end = self.end().min(entries.len());
         entries.get(self.offset..end).unwrap_or(&[])
     }
 }
@@ -65,7 +70,8 @@ impl LayerBlocks {
 
 /// The smallest `k` with `count <= 2^k`.
 pub(crate) fn variables(count: usize) -> usize {
-    count.max(1).next_power_of_two().trailing_zeros() as usize
+    let power = count.max(1).checked_next_power_of_two();
+    power.map_or(usize::BITS, usize::trailing_zeros) as usize
 }
 
 /// The blocks of a chain's weights, one entry a layer with weights, in the order of the layers.
@@ -109,7 +115,8 @@ fn layout_of(
     let mut offset = 0;
     for block in order {
         block.offset = offset;
-        offset += 1 << block.variables;
+        // Saturation makes the table too large for any polynomial, which `validate` refuses.
+        offset = block.end();
     }
     blocks
 }
@@ -119,9 +126,7 @@ fn covered(blocks: &[LayerBlocks]) -> usize {
     let ends = blocks
         .iter()
         .flat_map(|blocks| [blocks.matrix, blocks.bias]);
-    ends.map(|block| block.offset + (1 << block.variables))
-        .max()
-        .unwrap_or(0)
+    ends.map(|block| block.end()).max().unwrap_or(0)
 }
 
 /// The least number of variables of a polynomial that holds the weights of these layers, whose

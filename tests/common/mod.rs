@@ -1,5 +1,5 @@
 //! A toy step for tests of the engine, and keys for it.
-#![allow(dead_code)]
+#![allow(dead_code)] // Each test binary uses a part.
 
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet::fold::params::Params;
@@ -9,7 +9,7 @@ use foldnet::fold::verifier::Statement;
 use foldnet::key::source::KeySource;
 use foldnet::progress::Silent;
 use foldnet_gadgets::CircuitField;
-use foldnet_gadgets::cycle::Cycle;
+use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
 use foldnet_gadgets::field::from_i64;
 use foldnet_gadgets::hash::{HashConstants, Tag, hash, hash_circuit};
 use foldnet_gadgets::segment::{FirstSegment, FirstWire};
@@ -17,6 +17,7 @@ use foldnet_gadgets::step::{Claim, StepCircuit, StepOutput, WeightTable};
 use foldnet_gadgets::transcript::TranscriptCircuit;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use std::sync::LazyLock;
 
 /// Variables of every toy weight polynomial.
 pub const VARIABLES: usize = 3;
@@ -123,10 +124,45 @@ pub fn tensor<C: Cycle>(params: &Params<C, Toy<C::F>>, x: i64) -> C::F {
 
 /// The kinds of the toy program: plain, weighted, and weighted ending an inference.
 pub fn toy_params<C: KeySource>() -> Params<C, Toy<C::F>> {
+    toy_params_of(&[(false, false), (true, false), (true, true)], b"toy")
+}
+
+/// Parameters of toy kinds, each given by whether it has weights and whether it ends an inference.
+pub fn toy_params_of<C: KeySource>(
+    kinds: &[(bool, bool)],
+    description: &[u8],
+) -> Params<C, Toy<C::F>> {
     let constants = HashConstants::default();
-    let toy = |weights, ends| Toy::new(weights, ends, &constants);
-    let kinds = vec![toy(false, false), toy(true, false), toy(true, true)];
-    Params::new(kinds, VARIABLES, b"toy", None, &mut Silent).unwrap()
+    let kinds = kinds
+        .iter()
+        .map(|(weights, ends)| Toy::new(*weights, *ends, &constants))
+        .collect();
+    Params::new(kinds, VARIABLES, description, None, &mut Silent).unwrap()
+}
+
+/// Parameters that the tests of one binary share: the kinds of [`toy_params`], and as kind 3 a
+/// plain one that ends an inference.
+pub trait Shared: KeySource {
+    fn shared() -> &'static Params<Self, Toy<Self::F>>;
+}
+
+const SHARED_KINDS: [(bool, bool); 4] =
+    [(false, false), (true, false), (true, true), (false, true)];
+
+impl Shared for Bn254 {
+    fn shared() -> &'static Params<Self, Toy<Self::F>> {
+        static PARAMS: LazyLock<Params<Bn254, Toy<<Bn254 as Cycle>::F>>> =
+            LazyLock::new(|| toy_params_of(&SHARED_KINDS, b"toy"));
+        &PARAMS
+    }
+}
+
+impl Shared for Pasta {
+    fn shared() -> &'static Params<Self, Toy<Self::F>> {
+        static PARAMS: LazyLock<Params<Pasta, Toy<<Pasta as Cycle>::F>>> =
+            LazyLock::new(|| toy_params_of(&SHARED_KINDS, b"toy"));
+        &PARAMS
+    }
 }
 
 /// One step of a toy program: its kind and its weights.
@@ -175,19 +211,48 @@ pub fn toy_run<C: Cycle>(
     let model = toy_model(params, program);
     let mut rng = ChaCha20Rng::seed_from_u64(9);
     let start = tensor(params, inputs[0]);
-    let mut run = Recursion::begin(params, model, start, mode, &mut rng).unwrap();
+    let run = Recursion::begin(params, model, start, mode, &mut rng).unwrap();
+    toy_continue(params, run, program, inputs)
+}
+
+/// Folds `program` on every input into `run`, whose model id may be that of another program, and
+/// returns the result with what it claims.
+pub fn toy_continue<C: Cycle>(
+    params: &Params<C, Toy<C::F>>,
+    mut run: Recursion<C>,
+    program: &[ToyStep<C>],
+    inputs: &[i64],
+) -> (Recursion<C>, Statement<C::F>) {
+    let model = run.state.model;
     let mut inferences = Vec::new();
     for (i, input) in inputs.iter().enumerate() {
         let next = tensor(params, *inputs.get(i + 1).unwrap_or(&inputs[0]));
         let mut x = *input;
         for step in program {
-            let y = x + step.weights.as_ref().map_or(1, |w| w.0.entries()[0]);
+            let y = step.output(x);
             toy_step(params, &mut run, step, (x, y), next);
             x = y;
         }
         inferences.push((tensor(params, *input), tensor(params, x)));
     }
     (run, Statement { model, inferences })
+}
+
+impl<C: Cycle> ToyStep<C> {
+    /// What the step computes.
+    pub fn output(&self, x: i64) -> i64 {
+        x + self.weights.as_ref().map_or(1, |w| w.0.entries()[0])
+    }
+
+    /// The weights as the prover takes them.
+    pub fn weights(&self) -> Option<StepWeights<'_, C>> {
+        let weights = self.weights.as_ref();
+        weights.map(|(table, commitment, blind)| StepWeights {
+            table,
+            commitment: *commitment,
+            blind: *blind,
+        })
+    }
 }
 
 /// Folds one toy step.
@@ -198,19 +263,11 @@ pub fn toy_step<C: Cycle>(
     trace: ToyTrace,
     next_input: C::F,
 ) {
-    let weights = step
-        .weights
-        .as_ref()
-        .map(|(table, commitment, blind)| StepWeights {
-            table,
-            commitment: *commitment,
-            blind: *blind,
-        });
     let mut rng = ChaCha20Rng::seed_from_u64(run.index + 77);
     let step = Step {
         kind: step.kind,
         trace: &trace,
-        weights,
+        weights: step.weights(),
         next_input,
     };
     run.step(params, &step, &mut rng).unwrap();

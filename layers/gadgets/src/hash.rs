@@ -173,9 +173,12 @@ pub(crate) fn permute_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
 /// A wire as an element of nova-snark's sponge.
 ///
 /// nova-snark makes linear forms only from variables that carry a value, so the first term carries
-/// what the constant leaves of the wire's value and the others carry zero.
+/// what the constant leaves of the wire's value and the others carry zero. A term whose coefficient
+/// is zero can carry nothing and is left out.
 fn element<F: CircuitField>(wire: &Wire<F>) -> Elt<F> {
-    let Some(((first, coefficient), rest)) = wire.terms().split_first() else {
+    let terms = wire.terms().iter();
+    let mut terms = terms.filter(|(_, coefficient)| !bool::from(coefficient.is_zero()));
+    let Some((first, coefficient)) = terms.next() else {
         return Elt::num_from_fr::<Unused<F>>(wire.value());
     };
     let share: F = Option::from(coefficient.invert()).unwrap_or(F::ZERO);
@@ -184,7 +187,7 @@ fn element<F: CircuitField>(wire: &Wire<F>) -> Elt<F> {
         Num::from(AllocatedNum::from_parts(to_nova(variable), Some(value))).scale(factor)
     };
     let mut sum = term(*first, share, *coefficient);
-    for (variable, factor) in rest {
+    for (variable, factor) in terms {
         sum = sum.add(&term(*variable, F::ZERO, *factor));
     }
     Elt::Num(sum.add(&Elt::num_from_fr::<Unused<F>>(wire.constant_term()).num()))
