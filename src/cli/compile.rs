@@ -21,7 +21,10 @@ pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
         let text = read_text(&options.samples)?;
         let samples = json::samples(&text, float.input_len())
             .with_context(|| options.samples.display().to_string())?;
-        let plan = PlanOptions::default();
+        let plan = PlanOptions {
+            max_weight_variables: options.step_variables.into(),
+            ..PlanOptions::default()
+        };
         let compiled =
             Compiled::new(&float, &samples.inputs, options.bits, &plan).with_context(model)?;
         let mut report = Report::default();

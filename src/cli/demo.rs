@@ -22,8 +22,8 @@ const SAMPLES: &str = include_str!("../../examples/digits/samples.json");
 /// Digits and labels that nothing was fitted to.
 const HELD_OUT: &str = include_str!("../../examples/digits/heldout.json");
 
-/// A layer of 64 x 64 weights and 64 biases fits a table of `2^13` entries.
-const LAYER_VARIABLES: usize = 13;
+/// Steps have at most `2^13` weights: the least that holds the largest layer, 64 x 64 with biases.
+const STEP_VARIABLES: usize = 13;
 
 /// Pixels in a row.
 const SIDE: usize = 8;
@@ -35,10 +35,9 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
     let float = FloatNetwork::from_onnx(MODEL)?;
     let samples = json::samples(SAMPLES, float.input_len())?;
     let held_out = json::samples(HELD_OUT, float.input_len())?;
-    // One layer a step: a network as small as this one would fit into a single step, and there
-    // would be nothing to fold.
+    // Small steps: the whole network would fit into one, and there would be nothing to fold.
     let plan = PlanOptions {
-        max_weight_variables: LAYER_VARIABLES,
+        max_weight_variables: STEP_VARIABLES,
         ..PlanOptions::default()
     };
     let compiled = Compiled::new(&float, &samples.inputs, 8, &plan)?;

@@ -253,6 +253,31 @@ fn compile_reports_and_writes() {
         &[&start[..], &["--bits", "17"]].concat(),
         &["2..=16"],
     );
+    let digits = |name: &str| source("examples/digits").join(name).display().to_string();
+    let (model, inputs) = (digits("mlp.onnx"), digits("samples.json"));
+    let small = [
+        "compile",
+        &model,
+        "--samples",
+        &inputs,
+        "-o",
+        "m.fold",
+        "--json",
+        "m.json",
+    ];
+    place.expect(
+        ACCEPTED,
+        &[&small[..], &["--step-variables", "13"]].concat(),
+        &[],
+    );
+    assert_eq!(place.json("m.json")["steps"], 2);
+    let tiny = [&start[..], &["--step-variables", "5"]].concat();
+    place.expect(UNDECIDED, &tiny, &["layer `first`", "raise the bound"]);
+    place.expect(
+        UNDECIDED,
+        &[&start[..], &["--step-variables", "23"]].concat(),
+        &["0..=22"],
+    );
     assert_eq!(place.files(), ["m.fold", "m.json", "samples.json"]);
 }
 
