@@ -64,6 +64,10 @@ pub struct Compile {
     #[arg(long, value_name = "BITS", default_value_t = 8)]
     #[arg(value_parser = clap::value_parser!(u32).range(2..=16))]
     pub bits: u32,
+    /// A step has at most 2^N weights: more makes fewer, larger steps.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=22))]
+    pub step_variables: u8,
     /// Write the numbers as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

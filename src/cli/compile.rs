@@ -21,7 +21,12 @@ pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
         let text = read_text(&options.samples)?;
         let samples = json::samples(&text, float.input_len())
             .with_context(|| options.samples.display().to_string())?;
-        let compiled = Compiled::new(&float, &samples.inputs, options.bits).with_context(model)?;
+        let plan = PlanOptions {
+            max_weight_variables: options.step_variables.into(),
+            ..PlanOptions::default()
+        };
+        let compiled =
+            Compiled::new(&float, &samples.inputs, options.bits, &plan).with_context(model)?;
         let mut report = Report::default();
         compiled.report(&mut report);
         let reference = FloatReference::from_onnx(&bytes).with_context(model)?;
@@ -44,18 +49,19 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
-    /// Quantises with scales from `samples`, and plans.
+    /// Quantises with scales from `samples`, and plans the steps.
     pub(super) fn new(
         float: &FloatNetwork,
         samples: &[Vec<f32>],
         bits: u32,
+        plan: &PlanOptions,
     ) -> anyhow::Result<Self> {
         let options = QuantiseOptions {
             bits,
             ..QuantiseOptions::default()
         };
         let network = IntegerNetwork::quantise(float, samples, &options)?;
-        let program = Program::new(&float.name, &network, &PlanOptions::default())?;
+        let program = Program::new(&float.name, &network, plan)?;
         artefact::check_program(program.outline())?;
         Ok(Compiled { network, program })
     }

@@ -4,9 +4,10 @@ use super::args::Demo;
 use super::compile::Compiled;
 use super::output::{Report, note};
 use super::progress::TerminalProgress;
-use super::prove::{fold, sizes, steps, times};
+use super::prove::{constraints, fold, sizes, times};
 use super::verify::set_up;
 use crate::artefact::{FoldedProof, show_model_id};
+use crate::model::plan::PlanOptions;
 use crate::model::quantise::first_largest;
 use crate::model::{FloatNetwork, FloatReference, OutOfRange, Samples, json};
 use crate::progress::{Progress, Stage};
@@ -21,6 +22,9 @@ const SAMPLES: &str = include_str!("../../examples/digits/samples.json");
 /// Digits and labels that nothing was fitted to.
 const HELD_OUT: &str = include_str!("../../examples/digits/heldout.json");
 
+/// Steps have at most `2^13` weights: the least that holds the largest layer, 64 x 64 with biases.
+const STEP_VARIABLES: usize = 13;
+
 /// Pixels in a row.
 const SIDE: usize = 8;
 /// Shades from white to black.
@@ -31,7 +35,12 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
     let float = FloatNetwork::from_onnx(MODEL)?;
     let samples = json::samples(SAMPLES, float.input_len())?;
     let held_out = json::samples(HELD_OUT, float.input_len())?;
-    let compiled = Compiled::new(&float, &samples.inputs, 8)?;
+    // Small steps: the whole network would fit into one, and there would be nothing to fold.
+    let plan = PlanOptions {
+        max_weight_variables: STEP_VARIABLES,
+        ..PlanOptions::default()
+    };
+    let compiled = Compiled::new(&float, &samples.inputs, 8, &plan)?;
     let (pixels, label) = first(&held_out).context("the built-in digits are empty")?;
     let mut report = Report::default();
     report.text(picture(pixels));
@@ -75,7 +84,7 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
     report.number("model id", "model_id", show_model_id(&committed.model));
     compiled.report(&mut report);
     compiled.accuracy(&FloatReference::from_onnx(MODEL)?, &held_out, &mut report)?;
-    steps(&session, &proof, &mut report);
+    constraints(&session, &mut report);
     report.seconds("set-up", "setup_seconds", set_up);
     times(&timing, &mut report);
     report.seconds("verify", "verify_seconds", verify);

@@ -11,8 +11,10 @@ pub mod progress;
 mod prove;
 mod verify;
 
+use crate::artefact;
 use crate::error::Error;
 use crate::files;
+use crate::program::Program;
 use crate::session::Session;
 use anyhow::Context;
 use args::{Arguments, Command};
@@ -118,6 +120,11 @@ fn warn_if_insecure(session: &Session<Bn254>) {
             "warning: development keys: anyone can forge a proof under them; for tests only",
         );
     }
+}
+
+/// Opens a compiled program, naming it in errors.
+fn open_program(path: &Path) -> anyhow::Result<Program> {
+    artefact::read_program(path).with_context(|| path.display().to_string())
 }
 
 /// Reads a text file, naming it in errors.

@@ -101,17 +101,17 @@ fn chain(error: &anyhow::Error) -> String {
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     let mut text = String::new();
     for (i, cause) in causes.iter().enumerate() {
-        if causes
-            .get(i + 1)
-            .is_some_and(|next| cause.contains(next.as_str()))
-        {
-            text.push_str(cause);
-            break;
+        let next = causes.get(i + 1);
+        if next.is_some_and(|next| next.contains(cause.as_str())) {
+            continue;
         }
-        if i > 0 {
+        if !text.is_empty() {
             text.push_str(": ");
         }
         text.push_str(cause);
+        if next.is_some_and(|next| cause.contains(next.as_str())) {
+            break;
+        }
     }
     text
 }
@@ -132,6 +132,12 @@ mod tests {
             chain(&inner.context("x: broken; make it again")),
             "x: broken; make it again"
         );
+    }
+
+    #[test]
+    fn names_are_not_repeated() {
+        let inner = anyhow::anyhow!("cannot use x");
+        assert_eq!(chain(&inner.context("x")), "cannot use x");
     }
 
     #[test]

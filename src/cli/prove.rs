@@ -3,16 +3,19 @@
 use super::args::Prove;
 use super::output::{self, Report, size};
 use super::progress::TerminalProgress;
-use super::read_text;
+
 use super::verify::set_up;
-use crate::artefact::{self, FoldedProof, show_model_id};
+use super::{open_program, read_text};
+use crate::artefact::{FoldedProof, show_model_id};
 use crate::memory::peak_resident_bytes;
 use crate::model::quantise::first_largest;
 use crate::model::{OutOfRange, json};
-use crate::program::Program;
+use crate::program::{Outline, Program};
 use crate::session::{Architecture, Committed, Session, Timing};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
+use foldnet_gadgets::hash::NARROW_LIMIT;
+use foldnet_layers::chain::ChainShape;
 use rand_core::OsRng;
 use std::path::Path;
 use std::time::Instant;
@@ -20,9 +23,9 @@ use std::time::Instant;
 /// Proves what a program gives for one input.
 pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
     check_kind(&options.proof)?;
-    let program = artefact::read_program(&options.model)?;
+    let program = open_program(&options.model)?;
     let input = quantised(options, &program)?;
-    output::note(Estimate::new(&program).text());
+    output::note(Estimate::new(program.outline()).text());
     let mut progress = TerminalProgress::new();
     let clock = Instant::now();
     let (session, committed) = set_up(&program, cache, &mut progress)?;
@@ -37,7 +40,8 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
         report.value("output", inference.output.clone());
         report.number("prediction", "prediction", first_largest(&inference.output));
     }
-    steps(&session, &proof, &mut report);
+    report.number("steps", "steps", proof.recursion.index);
+    constraints(&session, &mut report);
     report.seconds("set-up", "setup_seconds", set_up);
     times(&timing, &mut report);
     sizes(bytes, &mut report);
@@ -106,9 +110,8 @@ pub(super) fn fold(
     ))
 }
 
-/// Steps and constraints.
-pub(super) fn steps(session: &Session<Bn254>, proof: &FoldedProof, report: &mut Report) {
-    report.number("steps", "steps", proof.recursion.index);
+/// Constraints of the step circuits.
+pub(super) fn constraints(session: &Session<Bn254>, report: &mut Report) {
     let constraints = session.params().constraints();
     let shown: Vec<String> = constraints.iter().map(ToString::to_string).collect();
     report.line(
@@ -135,8 +138,8 @@ pub(super) fn sizes(proof_bytes: u64, report: &mut Report) {
 
 /// What a run will take, predicted from sizes.
 ///
-/// The constants are fitted to runs of `examples/deep_network.rs` on two cores; they tell minutes
-/// from hours, no more.
+/// The constants are fitted to runs of `examples/deep_network.rs` on two busy cores; they tell
+/// minutes from hours, no more.
 #[derive(Debug)]
 struct Estimate {
     constraints: Vec<usize>,
@@ -146,51 +149,38 @@ struct Estimate {
 }
 
 /// Constraints of the recursion in every step.
-const STEP_CONSTRAINTS: usize = 28_000;
-/// Constraints of a hash of one element beyond the first few.
-const HASH_CONSTRAINTS: usize = 40;
-/// Constraints of the claim merge for each variable of the weight polynomial.
-const VARIABLE_CONSTRAINTS: usize = 300;
+const STEP_CONSTRAINTS: usize = 19_000;
+/// Constraints of a round of the claim merge, one for each variable of the weight polynomial.
+const ROUND_CONSTRAINTS: usize = 360;
+/// Constraints of the two permutations of Poseidon, of rates 5 and 24.
+const PERMUTATION_CONSTRAINTS: [usize; 2] = [324, 780];
 /// Seconds to fold a constraint.
-const CONSTRAINT_SECONDS: f64 = 12e-6;
+const CONSTRAINT_SECONDS: f64 = 10e-6;
 /// Seconds to fold an entry of the weight table.
-const WEIGHT_SECONDS: f64 = 400e-9;
+const WEIGHT_SECONDS: f64 = 100e-9;
 /// Bytes of a constraint of a kind: its rows in the matrices, and the witnesses.
-const CONSTRAINT_BYTES: f64 = 1_500.0;
+const CONSTRAINT_BYTES: f64 = 2_400.0;
 /// Bytes of an entry of the weight table while it is folded.
-const WEIGHT_BYTES: f64 = 160.0;
+const WEIGHT_BYTES: f64 = 210.0;
 /// Bytes of everything else.
-const BASE_BYTES: f64 = 60e6;
+const BASE_BYTES: f64 = 20e6;
 
 impl Estimate {
-    fn new(program: &Program) -> Self {
-        let constraints: Vec<usize> = program
-            .outline()
-            .kinds
-            .iter()
-            .map(|kind| {
-                STEP_CONSTRAINTS
-                    + VARIABLE_CONSTRAINTS * program.outline().weight_variables
-                    + kind
-                        .cost()
-                        .constraints(|elements| HASH_CONSTRAINTS * elements)
-            })
-            .collect();
-        let table = f64::from(1u32 << program.outline().weight_variables.min(31));
+    fn new(program: &Outline) -> Self {
+        let variables = program.weight_variables;
+        let of = |kind: &ChainShape| {
+            STEP_CONSTRAINTS + ROUND_CONSTRAINTS * variables + kind.cost().constraints(hash)
+        };
+        let constraints: Vec<usize> = program.kinds.iter().map(of).collect();
+        let table = f64::from(1u32 << variables.min(31));
         let of = |kind: usize| constraints.get(kind).map_or(0.0, |&count| count as f64);
-        let seconds = program
-            .outline()
-            .steps
-            .iter()
-            .map(|step| CONSTRAINT_SECONDS * of(step.kind) + WEIGHT_SECONDS * table)
-            .sum();
+        let seconds = |kind| CONSTRAINT_SECONDS * of(kind) + WEIGHT_SECONDS * table;
         let total: usize = constraints.iter().sum();
-        let bytes = BASE_BYTES + CONSTRAINT_BYTES * total as f64 + WEIGHT_BYTES * table;
         Estimate {
-            steps: program.outline().steps.len(),
+            steps: program.steps.len(),
+            seconds: program.steps.iter().map(|step| seconds(step.kind)).sum(),
+            bytes: BASE_BYTES + CONSTRAINT_BYTES * total as f64 + WEIGHT_BYTES * table,
             constraints,
-            seconds,
-            bytes,
         }
     }
 
@@ -199,8 +189,52 @@ impl Estimate {
         format!(
             "estimate: {} steps of about {largest} constraints, {:.0} s to fold, {} of memory",
             self.steps,
-            self.seconds.max(1.0),
+            self.seconds.ceil(),
             size(self.bytes as u64),
         )
+    }
+}
+
+/// Constraints of a hash of some elements.
+fn hash(elements: usize) -> usize {
+    let [narrow, wide] = PERMUTATION_CONSTRAINTS;
+    if elements <= NARROW_LIMIT {
+        narrow * elements.div_ceil(5)
+    } else {
+        wide * elements.div_ceil(24)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::plan::PlanOptions;
+    use crate::model::random;
+    use crate::progress::Silent;
+
+    #[test]
+    fn estimates_are_near_the_circuits() {
+        for (depth, width, variables) in [(2, 8, 12), (20, 64, 15), (2, 200, 17)] {
+            let options = PlanOptions {
+                max_weight_variables: variables,
+                ..PlanOptions::default()
+            };
+            let network = random::network(depth, width, 1).expect("a network");
+            let program = Program::new("test", &network, &options).expect("a program");
+            let architecture = Architecture::from(program.outline());
+            let session =
+                Session::<Bn254>::new(&architecture, None, &mut Silent).expect("a session");
+            let estimate = Estimate::new(program.outline());
+            for (predicted, exact) in estimate
+                .constraints
+                .iter()
+                .zip(session.params().constraints())
+            {
+                assert!(
+                    predicted.abs_diff(exact) < exact / 10,
+                    "{predicted} for {exact}"
+                );
+            }
+        }
     }
 }

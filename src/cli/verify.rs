@@ -3,8 +3,8 @@
 use super::args::{ModelId, Verify};
 use super::output::{self, Report};
 use super::progress::TerminalProgress;
-use super::{Rejected, warn_if_insecure};
-use crate::artefact::{self, FoldedProof, show_model_id};
+use super::{Rejected, open_program, warn_if_insecure};
+use crate::artefact::{FoldedProof, show_model_id};
 use crate::model::quantise::first_largest;
 use crate::program::Program;
 use crate::session::{Architecture, Committed, Inference, Session};
@@ -22,7 +22,7 @@ pub(super) fn run(options: &Verify, cache: Option<&Path>) -> anyhow::Result<()> 
         .trusted
         .model
         .as_deref()
-        .map(artefact::read_program)
+        .map(open_program)
         .transpose()?;
     let proof = FoldedProof::read(&options.proof)?;
     match verdict(options, &proof, trusted.as_ref(), cache) {
@@ -102,7 +102,7 @@ fn shown(values: &[i64], scale: f64) -> String {
 
 /// Prints the id of a program.
 pub(super) fn model_id(options: &ModelId, cache: Option<&Path>) -> anyhow::Result<()> {
-    let program = artefact::read_program(&options.model)?;
+    let program = open_program(&options.model)?;
     let (_, committed) = set_up(&program, cache, &mut TerminalProgress::new())?;
     let mut report = Report::default();
     report.text(show_model_id(&committed.model));

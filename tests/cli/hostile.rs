@@ -31,7 +31,7 @@ fn changed_proofs_are_never_accepted() {
     let shared = shared();
     let id = parse_model_id::<<Bn254 as Cycle>::F>(&shared.id).expect("an id");
     let program = read_program(Path::new(&shared.fold)).expect("the program");
-    let architecture = Architecture::from(&program);
+    let architecture = Architecture::from(program.outline());
     let session =
         Session::<Bn254>::new(&architecture, Some(&cache()), &mut Silent).expect("a session");
     let accepted = |proof: &FoldedProof| {

@@ -13,22 +13,22 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 /// Accepted or done.
-pub const ACCEPTED: i32 = 0;
+const ACCEPTED: i32 = 0;
 /// Understood and false.
-pub const REJECTED: i32 = 1;
+const REJECTED: i32 = 1;
 /// Any other error.
-pub const UNDECIDED: i32 = 2;
+const UNDECIDED: i32 = 2;
 
 /// An input within the range of [`samples`].
-pub const INPUT: &str = r#"{"input_data": [[0.5, -0.25, 1.0, -1.0, 0.0, 0.75]]}"#;
+const INPUT: &str = r#"{"input_data": [[0.5, -0.25, 1.0, -1.0, 0.0, 0.75]]}"#;
 
 /// A file beside the sources.
-pub fn source(path: &str) -> PathBuf {
+fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 /// The key cache that all tests share.
-pub fn cache() -> PathBuf {
+fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys")
 }
 
@@ -44,34 +44,34 @@ fn samples() -> String {
 }
 
 /// A directory to run the command in.
-pub struct Place(TempDir);
+struct Place(TempDir);
 
 /// What a run left behind.
-pub struct Ran {
+struct Ran {
     /// The exit code.
-    pub code: i32,
+    code: i32,
     /// Standard output.
-    pub stdout: String,
+    stdout: String,
     /// Standard error.
-    pub stderr: String,
+    stderr: String,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    fn new() -> Self {
         Place(tempfile::tempdir().expect("a temporary directory"))
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         std::fs::write(self.path(name), content).expect("written");
         self.path(name)
     }
 
     /// The command in this directory, with the shared key cache.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_foldnet"));
         command
             .args(arguments)
@@ -80,7 +80,7 @@ impl Place {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    fn run(&self, arguments: &[&str]) -> Ran {
         ran(self
             .command(arguments)
             .output()
@@ -88,7 +88,7 @@ impl Place {
     }
 
     /// Runs and checks the exit code and that standard error has every part.
-    pub fn expect(&self, code: i32, arguments: &[&str], parts: &[&str]) -> Ran {
+    fn expect(&self, code: i32, arguments: &[&str], parts: &[&str]) -> Ran {
         let ran = self.run(arguments);
         let Ran { stdout, stderr, .. } = &ran;
         let shown = format!("{arguments:?}\nstdout: {stdout}\nstderr: {stderr}");
@@ -101,7 +101,7 @@ impl Place {
     }
 
     /// The names of the files here.
-    pub fn files(&self) -> Vec<String> {
+    fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.path()).expect("a directory");
         let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
         let mut names: Vec<String> = entries
@@ -111,7 +111,7 @@ impl Place {
         names
     }
 
-    pub fn json(&self, name: &str) -> Value {
+    fn json(&self, name: &str) -> Value {
         let bytes = std::fs::read(self.path(name)).expect("the JSON file");
         serde_json::from_slice(&bytes).expect("JSON")
     }
@@ -126,15 +126,15 @@ fn ran(output: Output) -> Ran {
 }
 
 /// The tiny model, compiled and proven.
-pub struct Shared {
-    pub fold: String,
-    pub proof: String,
-    pub id: String,
-    pub bytes: Vec<u8>,
+struct Shared {
+    fold: String,
+    proof: String,
+    id: String,
+    bytes: Vec<u8>,
 }
 
 /// Compiles and proves the tiny model once.
-pub fn shared() -> &'static Shared {
+fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared");
@@ -253,6 +253,31 @@ fn compile_reports_and_writes() {
         &[&start[..], &["--bits", "17"]].concat(),
         &["2..=16"],
     );
+    let digits = |name: &str| source("examples/digits").join(name).display().to_string();
+    let (model, inputs) = (digits("mlp.onnx"), digits("samples.json"));
+    let small = [
+        "compile",
+        &model,
+        "--samples",
+        &inputs,
+        "-o",
+        "m.fold",
+        "--json",
+        "m.json",
+    ];
+    place.expect(
+        ACCEPTED,
+        &[&small[..], &["--step-variables", "13"]].concat(),
+        &[],
+    );
+    assert_eq!(place.json("m.json")["steps"], 2);
+    let tiny = [&start[..], &["--step-variables", "5"]].concat();
+    place.expect(UNDECIDED, &tiny, &["layer `first`", "raise the bound"]);
+    place.expect(
+        UNDECIDED,
+        &[&start[..], &["--step-variables", "23"]].concat(),
+        &["0..=22"],
+    );
     assert_eq!(place.files(), ["m.fold", "m.json", "samples.json"]);
 }
 
@@ -263,7 +288,8 @@ fn bad_models_are_named() {
     let refused = |fixture: &str, parts: &[&str]| {
         let model = source(&format!("tests/fixtures/{fixture}.onnx"));
         let model = model.to_str().expect("text");
-        let parts = [parts, &[&format!("{fixture}.onnx")]].concat();
+        let name = format!("{fixture}.onnx");
+        let parts = [parts, &[name.as_str()]].concat();
         let arguments = [
             "compile",
             model,

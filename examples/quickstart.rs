@@ -1,0 +1,40 @@
+//! From an ONNX file to a verified proof, with the library: the shortest complete use.
+//!
+//! `cargo run --release --example quickstart`
+
+use anyhow::Context;
+use foldnet::model::plan::PlanOptions;
+use foldnet::model::{FloatNetwork, IntegerNetwork, OutOfRange, QuantiseOptions, json};
+use foldnet::program::Program;
+use foldnet::progress::Silent;
+use foldnet::session::{Architecture, Session};
+use foldnet_gadgets::cycle::Bn254;
+use rand_core::OsRng;
+
+fn main() -> anyhow::Result<()> {
+    // A float network, some typical inputs, and the input to prove.
+    let float = FloatNetwork::from_onnx(include_bytes!("digits/mlp.onnx"))?;
+    let samples = json::samples(include_str!("digits/samples.json"), float.input_len())?;
+    let input = json::input(include_str!("digits/input.json"), float.input_len())?;
+
+    // The integer network that is proven, cut into steps.
+    let network = IntegerNetwork::quantise(&float, &samples.inputs, &QuantiseOptions::default())?;
+    let program = Program::new("digits", &network, &PlanOptions::default())?;
+    let outline = program.outline();
+
+    // Parameters depend on the architecture only. The model id is what a verifier trusts.
+    let session = Session::<Bn254>::new(&Architecture::from(outline), None, &mut Silent)?;
+    let committed = session.commit(&program, &mut Silent)?;
+
+    let input = outline.quantise(&input, OutOfRange::Reject)?.values;
+    let (proof, inferences, _) =
+        session.prove(&program, &committed, &[input], &mut Silent, &mut OsRng)?;
+    session.verify(&proof, committed.model, &inferences)?;
+
+    let output = &inferences
+        .first()
+        .context("one inference was proven")?
+        .output;
+    println!("verified: the logits are {output:?}");
+    Ok(())
+}
