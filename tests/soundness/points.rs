@@ -72,8 +72,8 @@ where
     let (honest, scalars) = operations::<C>();
     assert!(circuit.accepts(&honest));
     let stranger = multiple::<C>(99);
-    let identity = Commitment::new(stranger.point() - stranger.point());
-    for j in 0..4 {
+    let identity = Commitment::new(stranger.point() * C::F::ZERO);
+    for (j, r) in scalars.into_iter().enumerate() {
         let alter = |change: &dyn Fn(&mut Operation<C::Primary>)| {
             let mut forged = honest.clone();
             change(&mut forged.operations[j]);
@@ -89,7 +89,6 @@ where
         };
         assert!(!alter(&negated), "negated {j}");
         // SECURITY 14: the identity is not a point of the curve, wherever it stands.
-        let r = scalars[j];
         assert!(
             !alter(&|o| *o = Operation::perform(identity, o.q, r)),
             "P = O {j}"

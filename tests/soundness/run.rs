@@ -184,7 +184,8 @@ fn line_04_halves_of_two_runs_cannot_be_mixed() {
     assert_eq!(statement, same);
     verify(params, &first, &statement).unwrap();
     verify(params, &second, &statement).unwrap();
-    let mixtures: [(&str, fn(&mut Recursion<Bn254>, Recursion<Bn254>)); 5] = [
+    type Mix = fn(&mut Recursion<Bn254>, Recursion<Bn254>);
+    let mixtures: [(&str, Mix); 5] = [
         ("running", |run, other| run.running = other.running),
         ("one running", |run, mut other| {
             run.running[1] = other.running.remove(1)
@@ -264,7 +265,8 @@ fn line_11_steps_skipped_repeated_reordered_or_exchanged() {
     let params = Bn254::shared();
     let (a, b, end): (&[i64], &[i64], &[i64]) = (&[5, -7, 9], &[-2, 1], &[100]);
     let model = toy_model(params, &toy_program(params, &[(1, a), (1, b), (2, end)]));
-    let cases: [(&str, &[(usize, &[i64])]); 6] = [
+    type Steps<'a> = &'a [(usize, &'a [i64])];
+    let cases: [(&str, Steps<'_>); 6] = [
         ("skipped", &[(1, a), (2, end)]),
         ("repeated", &[(1, a), (1, a), (1, b), (2, end)]),
         ("reordered", &[(1, b), (1, a), (2, end)]),
@@ -319,7 +321,8 @@ fn line_11_a_false_step_in_the_middle_is_found_at_the_end() {
 fn line_30_another_statement_is_rejected() {
     let (run, honest) = honest();
     let one = F::ONE;
-    let forgeries: [(&str, fn(&mut Statement<F>, F)); 9] = [
+    type Forge = fn(&mut Statement<F>, F);
+    let forgeries: [(&str, Forge); 9] = [
         ("the model id", |s, one| s.model += one),
         ("the first input", |s, one| s.inferences[0].0 += one),
         ("the inputs and outputs", |s, one| s.inferences[0].1 += one),
@@ -482,7 +485,8 @@ fn line_32_a_false_first_accumulator_is_found_at_the_end() {
     let params = Bn254::shared();
     let program = toy_program(params, &[(3, &[])]);
     let model = toy_model(params, &program);
-    let forgeries: [(&str, fn(&mut Recursion<Bn254>)); 3] = [
+    type Forge = fn(&mut Recursion<Bn254>);
+    let forgeries: [(&str, Forge); 3] = [
         ("the accumulated claim is not satisfied (value)", |run| {
             run.accumulator.value += F::ONE;
         }),

@@ -228,7 +228,7 @@ fn commitments_are_canonical_on<E: FoldEngine>() {
     for (name, coordinates) in refused {
         assert_eq!(read(coordinates), None, "{name}");
     }
-    let identity = Commitment::<E>::new(point - point);
+    let identity = Commitment::<E>::new(point * E::Scalar::ZERO);
     assert_eq!(decode::<Commitment<E>>(&encode(&identity)), None);
     assert_eq!(decode::<Commitment<E>>(&encode(&commitment)[..63]), None);
 }
