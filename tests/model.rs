@@ -795,3 +795,11 @@ mod errors {
         assert_eq!(built, declared);
     }
 }
+
+#[test]
+fn one_output_is_a_logit_and_several_are_scores() {
+    use foldnet::model::quantise::class;
+    assert_eq!(class(&[-0.5]), 0);
+    assert_eq!(class(&[0.5]), 1);
+    assert_eq!(class(&[-3i64, 7, 7]), 1);
+}

@@ -2,7 +2,7 @@
 
 use super::args::Compile;
 use super::output::Report;
-use super::{LARGEST_MODEL, read_text};
+use super::{LARGEST_MODEL, check_outputs, read_text};
 use crate::artefact;
 use crate::files;
 use crate::model::plan::PlanOptions;
@@ -14,6 +14,10 @@ use anyhow::Context;
 
 /// Compiles a model and reports on it.
 pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
+    check_outputs(
+        &[Some(&options.output), options.json.as_deref()],
+        &[Some(&options.model), Some(&options.samples)],
+    )?;
     let bytes = files::read_bytes(&options.model, LARGEST_MODEL)?;
     let (program, report) = {
         let model = || options.model.display().to_string();

@@ -8,7 +8,7 @@ use super::prove::{constraints, fold, sizes, times};
 use super::verify::set_up;
 use crate::artefact::{FoldedProof, show_model_id};
 use crate::model::plan::PlanOptions;
-use crate::model::quantise::first_largest;
+use crate::model::quantise::class;
 use crate::model::{FloatNetwork, FloatReference, OutOfRange, Samples, json};
 use crate::progress::{Progress, Stage};
 use anyhow::Context;
@@ -79,7 +79,7 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
         .first()
         .context("the proof has no inference")?;
     report.number("verdict", "verdict", "accepted");
-    report.number("prediction", "prediction", first_largest(&inference.output));
+    report.number("prediction", "prediction", class(&inference.output));
     report.number("label", "label", label);
     report.number("model id", "model_id", show_model_id(&committed.model));
     compiled.report(&mut report);

@@ -13,7 +13,7 @@ mod verify;
 
 use crate::artefact;
 use crate::error::Error;
-use crate::files;
+use crate::files::{self, Access, AtomicFile};
 use crate::program::Program;
 use crate::session::Session;
 use anyhow::Context;
@@ -89,6 +89,35 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Rejected(&'static str);
+
+/// Checks before any work that every output can be written, and that none replaces an input or
+/// another output.
+fn check_outputs(outputs: &[Option<&Path>], inputs: &[Option<&Path>]) -> anyhow::Result<()> {
+    let mut taken: Vec<PathBuf> = inputs
+        .iter()
+        .flatten()
+        .filter_map(|path| path.canonicalize().ok())
+        .collect();
+    for output in outputs.iter().flatten() {
+        // Dropping the file removes it: only the name that is never committed was used.
+        drop(AtomicFile::create(output, Access::Private)?);
+        let directory = output
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let place = directory.unwrap_or(Path::new(".")).canonicalize()?;
+        let place = output
+            .canonicalize()
+            .unwrap_or(place.join(output.file_name().unwrap_or_default()));
+        if taken.contains(&place) {
+            anyhow::bail!(
+                "{} is also an input or another output of this command; choose another name for it",
+                output.display()
+            );
+        }
+        taken.push(place);
+    }
+    Ok(())
+}
 
 fn is_rejection(error: &anyhow::Error) -> bool {
     error.is::<Rejected>()

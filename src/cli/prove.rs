@@ -5,10 +5,10 @@ use super::output::{self, Report, size};
 use super::progress::TerminalProgress;
 
 use super::verify::set_up;
-use super::{open_program, read_text};
+use super::{check_outputs, open_program, read_text};
 use crate::artefact::{FoldedProof, show_model_id};
 use crate::memory::peak_resident_bytes;
-use crate::model::quantise::first_largest;
+use crate::model::quantise::class;
 use crate::model::{OutOfRange, json};
 use crate::program::{Outline, Program};
 use crate::session::{Architecture, Committed, Session, Timing};
@@ -23,6 +23,10 @@ use std::time::Instant;
 /// Proves what a program gives for one input.
 pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
     check_kind(&options.proof)?;
+    check_outputs(
+        &[Some(&options.output), options.json.as_deref()],
+        &[Some(&options.model), Some(&options.input)],
+    )?;
     let program = open_program(&options.model)?;
     let input = quantised(options, &program)?;
     output::note(Estimate::new(program.outline()).text());
@@ -38,7 +42,7 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
     if let [inference] = proof.inferences.as_slice() {
         report.line("output", format_args!("{:?}", inference.output));
         report.value("output", inference.output.clone());
-        report.number("prediction", "prediction", first_largest(&inference.output));
+        report.number("prediction", "prediction", class(&inference.output));
     }
     report.number("steps", "steps", proof.recursion.index);
     constraints(&session, &mut report);

@@ -3,9 +3,9 @@
 use super::args::{ModelId, Verify};
 use super::output::{self, Report};
 use super::progress::TerminalProgress;
-use super::{Rejected, open_program, warn_if_insecure};
+use super::{Rejected, check_outputs, open_program, warn_if_insecure};
 use crate::artefact::{FoldedProof, show_model_id};
-use crate::model::quantise::first_largest;
+use crate::model::quantise::class;
 use crate::program::Program;
 use crate::session::{Architecture, Committed, Inference, Session};
 use foldnet_gadgets::cycle::Bn254;
@@ -18,6 +18,11 @@ const SHOWN: usize = 10;
 /// Checks a proof for the model that the caller trusts. What the proof says about itself is used
 /// only to rebuild parameters, whose digest the model id binds.
 pub(super) fn run(options: &Verify, cache: Option<&Path>) -> anyhow::Result<()> {
+    let inputs = [
+        Some(options.proof.as_path()),
+        options.trusted.model.as_deref(),
+    ];
+    check_outputs(&[options.json.as_deref()], &inputs)?;
     let trusted = options
         .trusted
         .model
@@ -52,7 +57,10 @@ fn verdict(
     cache: Option<&Path>,
 ) -> anyhow::Result<Report> {
     if trusted.is_some_and(|program| Architecture::from(program.outline()) != proof.architecture) {
-        return Err(Rejected("the proof is about a model of another architecture").into());
+        return Err(Rejected(
+            "the proof is about a model of another architecture, or the same one compiled with other \
+             scales or steps",
+        ).into());
     }
     let mut progress = TerminalProgress::new();
     let session = Session::<Bn254>::new(&proof.architecture, cache, &mut progress)?;
@@ -87,7 +95,7 @@ fn show_inference(inference: &Inference, proof: &FoldedProof, report: &mut Repor
     let Architecture { input, output, .. } = &proof.architecture;
     report.line("input", shown(&inference.input, input.scale));
     report.line("output", shown(&inference.output, output.scale));
-    report.line("prediction", first_largest(&inference.output));
+    report.line("prediction", class(&inference.output));
 }
 
 fn shown(values: &[i64], scale: f64) -> String {

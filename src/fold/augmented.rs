@@ -888,16 +888,14 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         transcript: &mut TranscriptCircuit<C::F>,
         input: Option<MergeInput<'_, C::F>>,
     ) -> Result<Accumulated<C::F>, SynthesisError> {
-        // A kind without weights that made claims would leave them unproven.
+        // Claims of a kind without weights would stay unproven, and weights without claims unused.
         if output.claims.is_empty() == committed.weights.is_some() {
-            return Err(SynthesisError::Unsatisfiable);
+            let got = output.claims.len();
+            let message =
+                format!("{got} claims, but a kind has claims exactly when it has weights");
+            return Err(SynthesisError::IncompatibleLengthVector(message));
         }
         let Some(weights) = &committed.weights else {
-            if !output.claims.is_empty() {
-                let got = output.claims.len();
-                let message = format!("claims of a kind without weights: expected 0, got {got}");
-                return Err(SynthesisError::IncompatibleLengthVector(message));
-            }
             let elements = unchanged_accumulator(committed);
             let challenge = challenge_of(&elements.challenge);
             return Ok(Accumulated {

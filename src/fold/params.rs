@@ -148,7 +148,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
     ///
     /// # Errors
     /// [`FoldError::Kind`] for an unknown kind; [`FoldError::Program`] when a commitment is present
-    /// for a kind without weights or missing for one with.
+    /// for a kind without weights or missing for one with, or is the identity.
     pub fn model_id(
         &self,
         steps: &[(usize, Option<Commitment<C::Primary>>)],
@@ -160,6 +160,10 @@ impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
                 let message =
                     format!("a step of kind {kind} has weights exactly when its kind does");
                 return Err(FoldError::Program(message));
+            }
+            if commitment.is_some_and(|c| c.is_identity()) {
+                let message = "a weight commitment is the identity; commit with a blind";
+                return Err(FoldError::Program(message.into()));
             }
             digest = self.context.model_step(digest, *kind, commitment.as_ref());
         }

@@ -44,6 +44,11 @@ impl<E: FoldEngine> Commitment<E> {
         self.0
     }
 
+    /// Whether the point is the identity, which no commitment with a blind is.
+    pub fn is_identity(&self) -> bool {
+        self.0.to_coordinates().2
+    }
+
     /// The affine coordinates; those of the identity, which no honest commitment is, are zeros.
     pub fn coordinates(&self) -> [E::Base; 2] {
         let (x, y, _) = self.0.to_coordinates();

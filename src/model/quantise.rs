@@ -215,9 +215,9 @@ fn quantised_layer(
 /// How the integer network compares with the float reference on samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accuracy {
-    /// The float prediction of every sample: the first largest output.
+    /// The float prediction of every sample, see [`class`].
     pub float: Vec<usize>,
-    /// The integer prediction of every sample: the first largest output.
+    /// The integer prediction of every sample, see [`class`].
     pub integer: Vec<usize>,
     /// How many predictions are equal.
     pub agreeing: usize,
@@ -284,13 +284,22 @@ impl Accuracy {
             let error = f64::from(float) - network.output_scale * integer as f64;
             self.largest_error = largest(self.largest_error, error);
         }
-        self.float.push(first_largest(&logits));
-        self.integer.push(first_largest(output));
+        self.float.push(class(&logits));
+        self.integer.push(class(output));
         self.saturated_inputs += quantised.saturated;
         for (total, count) in self.saturated.iter_mut().zip(evaluation.saturated) {
             *total += count;
         }
         Ok(())
+    }
+}
+
+/// The class that a network's outputs name: the first largest of several, and for a single output,
+/// which is the logit of one class against the other, whether it is above zero.
+pub fn class<T: PartialOrd + Default>(outputs: &[T]) -> usize {
+    match outputs {
+        [logit] => usize::from(*logit > T::default()),
+        several => first_largest(several),
     }
 }
 

@@ -339,3 +339,40 @@ fn bad_samples_are_named() {
     );
     assert_eq!(place.files(), ["s.json"]);
 }
+
+#[test]
+fn an_output_never_replaces_an_input_and_is_writable_before_the_work() {
+    let place = Place::new();
+    place.write("input.json", INPUT);
+    std::fs::copy(&shared().fold, place.path("m.fold")).expect("copied");
+    std::fs::copy(&shared().proof, place.path("m.proof")).expect("copied");
+    let before = place.files();
+    let prove = [
+        "prove",
+        "m.fold",
+        "--input",
+        "input.json",
+        "--proof",
+        "folded",
+        "-o",
+    ];
+    let same = "choose another name";
+    for arguments in [
+        [&prove[..], &["m.fold"]].concat(),
+        [&prove[..], &["./input.json"]].concat(),
+        [&prove[..], &["p.proof", "--json", "p.proof"]].concat(),
+        vec![
+            "verify", "m.proof", "--model", "m.fold", "--json", "m.proof",
+        ],
+    ] {
+        place.expect(UNDECIDED, &arguments, &[same]);
+    }
+    let missing = [&prove[..], &["missing/p.proof"]].concat();
+    let ran = place.expect(UNDECIDED, &missing, &["missing/p.proof"]);
+    assert!(!ran.stderr.contains("folding"), "{}", ran.stderr);
+    assert_eq!(place.files(), before);
+    assert_eq!(
+        std::fs::read(place.path("m.proof")).expect("kept"),
+        shared().bytes
+    );
+}

@@ -996,7 +996,7 @@ fn line_37_claims_of_a_kind_without_weights_are_refused() {
     let params = Params::<Bn254, _>::new(vec![Unclaimed(toy)], 3, b"", None, &mut Silent);
     let error = params.err().map(|e| e.to_string()).unwrap_or_default();
     assert!(
-        error.contains("claims of a kind without weights"),
+        error.contains("a kind has claims exactly when it has weights"),
         "{error}"
     );
 }

@@ -160,6 +160,10 @@ fn line_11_the_model_id_binds_every_step_in_order() {
     assert!(params.model_id(&[(0, Some(commitment))]).is_err());
     assert!(params.model_id(&[(1, None)]).is_err());
     assert!(params.model_id(&[(4, None)]).is_err());
+    let zero = <Bn254 as Cycle>::F::from(0);
+    let identity = Commitment::new(commitment.point() * zero);
+    let error = params.model_id(&[(1, Some(identity))]).unwrap_err();
+    assert!(error.to_string().contains("identity"), "{error}");
 }
 
 fn resumes_on<C: Shared>() {
