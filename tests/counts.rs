@@ -165,7 +165,6 @@ impl<C: KeySource> Samples<C> {
             step,
             kind: 0,
             kinds,
-            weight_variables: variables,
             start: &self.weighted.cyclefold,
         };
         let closed = circuit.commit(cs, &inputs, &step.dummy_trace()).unwrap();

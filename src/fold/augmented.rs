@@ -45,8 +45,6 @@ pub struct Augmented<'a, C: Cycle, S> {
     pub kind: usize,
     /// How many kinds the program has.
     pub kinds: usize,
-    /// `ell`: variables of the weight polynomials, the same for all kinds.
-    pub weight_variables: usize,
     /// The CycleFold running instance that step 0 starts from: a constant.
     pub start: &'a Instance<C::Secondary>,
 }

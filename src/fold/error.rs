@@ -42,12 +42,6 @@ pub enum FoldError {
         /// Which value.
         what: &'static str,
     },
-    /// Bytes do not encode what they should.
-    #[error("bytes do not encode a {what} canonically; the file is damaged or from elsewhere")]
-    Encoding {
-        /// What they should encode.
-        what: &'static str,
-    },
     /// A step kind that the program does not have.
     #[error("step kind {got} of a program with {kinds} kinds; the data belong to another program")]
     Kind {

@@ -194,7 +194,6 @@ impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
             step: self.kind(kind)?,
             kind,
             kinds: self.kinds.len(),
-            weight_variables: self.weight_variables,
             start: &self.start.0,
         })
     }
@@ -263,7 +262,6 @@ fn shape_of<C: Cycle, S: StepCircuit<C::F>>(
         step,
         kind,
         kinds: kinds.len(),
-        weight_variables,
         start,
     };
     let mut system = ShapeSystem::default();

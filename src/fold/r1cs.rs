@@ -11,7 +11,7 @@ use crate::key::CommitmentKey;
 use ff::Field;
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::cycle::{Affine, Point};
-use foldnet_gadgets::field::{from_bytes, to_bytes};
+use foldnet_gadgets::field::to_bytes;
 use foldnet_gadgets::system::Matrices;
 use halo2curves::CurveAffine;
 use nova_snark::provider::traits::{DlogGroup, DlogGroupExt};
@@ -542,14 +542,4 @@ impl<E: FoldEngine> Witness<E> {
             .for_each(|(e, t)| *e += r * t);
         self.error_blind += r * cross.blind;
     }
-}
-
-/// A field element from canonical bytes.
-///
-/// # Errors
-/// [`FoldError::Encoding`] when the bytes are not below the modulus.
-pub fn decode_scalar<F: CircuitField>(bytes: &[u8; 32]) -> Result<F, FoldError> {
-    from_bytes(bytes).ok_or(FoldError::Encoding {
-        what: "field element",
-    })
 }
