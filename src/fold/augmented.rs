@@ -10,7 +10,7 @@
 //! lookups. Only the step's own sum-checks and the claim merge depend on `alpha`.
 
 use crate::fold::cyclefold::{self, Operation, Operations, PUBLIC_INPUTS};
-use crate::fold::r1cs::{Commitment, Fresh, Instance};
+use crate::fold::r1cs::{Fresh, Instance};
 use crate::fold::state::{
     ALPHA, Accumulator, AccumulatorElements, BATCH, CYCLEFOLD, Context, FOLD, FOLD_CYCLEFOLD,
     INSTANCE, MODEL, MODEL_START, STATE, STEP, State, StatePreimage, alpha_elements, batch_start,
@@ -20,6 +20,7 @@ use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
 use foldnet_gadgets::challenge::{Challenge, ChallengeWires};
 use foldnet_gadgets::claims::{self, MergeInput, RunningClaimWires};
+use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::{Cycle, curve_b};
 use foldnet_gadgets::eisenstein::{
     CanonicalLimbs, CanonicalWires, ElementWires, EqualityWires, FoldWires, Form,

@@ -11,11 +11,12 @@
 //! * Assumed: whoever folds an instance constructed the IO from its own variables.
 
 use crate::fold::error::FoldError;
-use crate::fold::r1cs::{Commitment, FoldEngine, Fresh, FreshWitness, Proven, Shape};
+use crate::fold::r1cs::{Fresh, FreshWitness, Proven, Shape};
 use crate::key::CommitmentKey;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
 use foldnet_gadgets::challenge::Challenge;
+use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::cycle::{Cycle, curve_b, endomorphism};
 use foldnet_gadgets::field::CircuitField;
 use foldnet_gadgets::point::{MultiplierWires, PointWires, multiply_add};
@@ -34,7 +35,7 @@ pub const PUBLIC_INPUTS: usize = 2 + 6 * OPERATIONS;
 /// `result = p + r * q`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
-pub struct Operation<E: FoldEngine> {
+pub struct Operation<E: CurveEngine> {
     /// The summand.
     pub p: Commitment<E>,
     /// The point that is multiplied.
@@ -43,7 +44,7 @@ pub struct Operation<E: FoldEngine> {
     pub result: Commitment<E>,
 }
 
-impl<E: FoldEngine> Operation<E> {
+impl<E: CurveEngine> Operation<E> {
     /// Performs the operation.
     pub fn perform(p: Commitment<E>, q: Commitment<E>, scalar: E::Scalar) -> Self {
         Operation {

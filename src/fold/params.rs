@@ -3,12 +3,13 @@
 use crate::fold::augmented::{Augmented, Inputs};
 use crate::fold::cyclefold::{self, Operations};
 use crate::fold::error::FoldError;
-use crate::fold::r1cs::{Commitment, Fresh, Instance, Running, Shape};
+use crate::fold::r1cs::{Fresh, Instance, Running, Shape};
 use crate::fold::state::{Accumulator, Context, State};
 use crate::key::CommitmentKey;
 use crate::key::source::{KeyEngine, KeySource};
 use crate::progress::{Progress, Stage};
 use ff::Field;
+use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::field::from_uniform;
 use foldnet_gadgets::lookup::LIMB_BITS;

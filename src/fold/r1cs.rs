@@ -10,96 +10,18 @@ use crate::fold::error::FoldError;
 use crate::key::CommitmentKey;
 use ff::Field;
 use foldnet_gadgets::CircuitField;
-use foldnet_gadgets::cycle::{Affine, Point};
+use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::field::to_bytes;
 use foldnet_gadgets::system::Matrices;
-use halo2curves::CurveAffine;
-use nova_snark::provider::traits::{DlogGroup, DlogGroupExt};
 use nova_snark::r1cs::{R1CSShape, SparseMatrix};
-use nova_snark::traits::Engine;
 use rand_core::{CryptoRng, RngCore};
 use rayon::prelude::*;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// The engines of both curves of a cycle: what this module needs of them.
-pub trait FoldEngine: Engine<Scalar: CircuitField, Base: CircuitField, GE: DlogGroupExt> {}
-
-impl<E> FoldEngine for E where E: Engine<Scalar: CircuitField, Base: CircuitField, GE: DlogGroupExt> {}
-
-/// A commitment: a point that is not the identity.
-///
-/// Its encoding is the two canonical affine coordinates, 32 bytes little-endian each; decoding
-/// refuses points off the curve, coordinates that are not canonical, and the identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Commitment<E: FoldEngine>(Point<E>);
-
-impl<E: FoldEngine> Commitment<E> {
-    /// The commitment that is this group element.
-    pub fn new(point: Point<E>) -> Self {
-        Commitment(point)
-    }
-
-    /// The group element.
-    pub fn point(&self) -> Point<E> {
-        self.0
-    }
-
-    /// Whether the point is the identity, which no commitment with a blind is.
-    pub fn is_identity(&self) -> bool {
-        self.0.to_coordinates().2
-    }
-
-    /// The affine coordinates; those of the identity, which no honest commitment is, are zeros.
-    pub fn coordinates(&self) -> [E::Base; 2] {
-        let (x, y, _) = self.0.to_coordinates();
-        [x, y]
-    }
-
-    /// `self + r * other`.
-    #[must_use]
-    pub fn fold(&self, r: E::Scalar, other: &Self) -> Self {
-        Commitment(self.0 + other.0 * r)
-    }
-}
-
-impl<E: FoldEngine> Serialize for Commitment<E> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.coordinates()
-            .map(|c| to_bytes(&c))
-            .serialize(serializer)
-    }
-}
-
-impl<'de, E: FoldEngine> Deserialize<'de> for Commitment<E> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let bytes = <[[u8; 32]; 2]>::deserialize(deserializer)?;
-        decode_point::<E>(&bytes)
-            .map(Commitment)
-            .ok_or_else(|| serde::de::Error::custom("a commitment is not a point of the curve"))
-    }
-}
-
-/// The point with these canonical coordinates, if there is one.
-fn decode_point<E: FoldEngine>(bytes: &[[u8; 32]; 2]) -> Option<Point<E>> {
-    type Base<E> = <Affine<E> as CurveAffine>::Base;
-    let coordinate = |bytes: &[u8; 32]| -> Option<Base<E>> {
-        let mut repr = <Base<E> as ff::PrimeField>::Repr::default();
-        let target: &mut [u8] = repr.as_mut();
-        if target.len() != bytes.len() {
-            return None;
-        }
-        target.copy_from_slice(bytes);
-        Option::from(<Base<E> as ff::PrimeField>::from_repr(repr))
-    };
-    let affine = Affine::<E>::from_xy(coordinate(&bytes[0])?, coordinate(&bytes[1])?);
-    let point = E::GE::group(&Option::from(affine)?);
-    (!point.to_coordinates().2).then_some(point)
-}
+use serde::{Deserialize, Serialize};
 
 /// A relaxed instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
-pub struct Instance<E: FoldEngine> {
+pub struct Instance<E: CurveEngine> {
     /// One commitment a witness segment.
     pub segments: Vec<Commitment<E>>,
     /// Commitment to the error vector.
@@ -113,7 +35,7 @@ pub struct Instance<E: FoldEngine> {
 /// A fresh instance: relaxed with `E = 0` and `u = 1`, which are therefore not stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
-pub struct Fresh<E: FoldEngine> {
+pub struct Fresh<E: CurveEngine> {
     /// One commitment a witness segment.
     pub segments: Vec<Commitment<E>>,
     /// Public input and output.
@@ -123,7 +45,7 @@ pub struct Fresh<E: FoldEngine> {
 /// The witness of a fresh instance.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
-pub struct FreshWitness<E: FoldEngine> {
+pub struct FreshWitness<E: CurveEngine> {
     /// The segments in order.
     pub segments: Vec<Vec<E::Scalar>>,
     /// One blind a segment.
@@ -133,7 +55,7 @@ pub struct FreshWitness<E: FoldEngine> {
 /// The witness of a relaxed instance.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
-pub struct Witness<E: FoldEngine> {
+pub struct Witness<E: CurveEngine> {
     /// The segments in order.
     pub segments: Vec<Vec<E::Scalar>>,
     /// One blind a segment.
@@ -153,7 +75,7 @@ pub type Proven<E> = (Fresh<E>, FreshWitness<E>);
 /// Witnesses are secrets: their debug form shows lengths only.
 macro_rules! opaque_debug {
     ($name:ident) => {
-        impl<E: FoldEngine> std::fmt::Debug for $name<E> {
+        impl<E: CurveEngine> std::fmt::Debug for $name<E> {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 let lengths: Vec<usize> = self.segments.iter().map(Vec::len).collect();
                 write!(f, "{}(segments of {lengths:?} values)", stringify!($name))
@@ -166,7 +88,7 @@ opaque_debug!(Witness);
 
 /// The cross term of one fold: what turns `(U, u)` into the next running instance.
 #[derive(Clone, Debug)]
-pub struct CrossTerm<E: FoldEngine> {
+pub struct CrossTerm<E: CurveEngine> {
     /// Commitment to the vector.
     pub commitment: Commitment<E>,
     vector: Vec<E::Scalar>,
@@ -175,12 +97,12 @@ pub struct CrossTerm<E: FoldEngine> {
 
 /// The shape of an R1CS whose variables are divided into segments.
 #[derive(Clone, Debug)]
-pub struct Shape<E: FoldEngine> {
+pub struct Shape<E: CurveEngine> {
     r1cs: R1CSShape<E>,
     segments: Vec<usize>,
 }
 
-impl<E: FoldEngine> Shape<E> {
+impl<E: CurveEngine> Shape<E> {
     /// The shape of `matrices` with the given segment lengths.
     ///
     /// # Errors
@@ -297,7 +219,7 @@ impl<E: FoldEngine> Shape<E> {
         segment: &[E::Scalar],
         blind: E::Scalar,
     ) -> Result<Commitment<E>, FoldError> {
-        Ok(Commitment(key.commit(segment, blind)?))
+        Ok(Commitment::new(key.commit(segment, blind)?))
     }
 
     /// The cross term `T = A(z1+z2) ∘ B(z1+z2) - (u1+1) C(z1+z2) - E1` of a running and a fresh
@@ -328,7 +250,7 @@ impl<E: FoldEngine> Shape<E> {
             .zip(b.par_iter().zip(&c).zip(&running.1.error))
             .for_each(|(a, ((b, c), error))| *a = *a * b - u * c - error);
         let blind = E::Scalar::random(rng);
-        let commitment = Commitment(key.commit(&vector, blind)?);
+        let commitment = Commitment::new(key.commit(&vector, blind)?);
         Ok(CrossTerm {
             commitment,
             vector,
@@ -367,7 +289,7 @@ impl<E: FoldEngine> Shape<E> {
             &witness.blinds,
             what,
         )?;
-        let error = Commitment(key.commit(&witness.error, witness.error_blind)?);
+        let error = Commitment::new(key.commit(&witness.error, witness.error_blind)?);
         if error != instance.error {
             return Err(FoldError::Unsatisfied {
                 what,
@@ -442,7 +364,8 @@ impl<E: FoldEngine> Shape<E> {
             .par_iter_mut()
             .zip(b.par_iter().zip(&c))
             .for_each(|(a, (b, c))| *a = *a * b - u * c);
-        let commit = |v: &[E::Scalar], blind| Ok::<_, FoldError>(Commitment(key.commit(v, blind)?));
+        let commit =
+            |v: &[E::Scalar], blind| Ok::<_, FoldError>(Commitment::new(key.commit(v, blind)?));
         let instance = Instance {
             segments: segments
                 .iter()
@@ -477,7 +400,7 @@ fn check_length(what: &'static str, expected: usize, got: usize) -> Result<(), F
     }
 }
 
-fn check_commitments<E: FoldEngine>(
+fn check_commitments<E: CurveEngine>(
     key: &CommitmentKey<E>,
     commitments: &[Commitment<E>],
     segments: &[Vec<E::Scalar>],
@@ -489,7 +412,7 @@ fn check_commitments<E: FoldEngine>(
     for (i, ((segment, blind), commitment)) in
         segments.iter().zip(blinds).zip(commitments).enumerate()
     {
-        if Commitment(key.commit(segment, *blind)?) != *commitment {
+        if Commitment::new(key.commit(segment, *blind)?) != *commitment {
             let detail = format!("commitment to segment {}", i + 1);
             return Err(FoldError::Unsatisfied { what, detail });
         }
@@ -497,7 +420,7 @@ fn check_commitments<E: FoldEngine>(
     Ok(())
 }
 
-impl<E: FoldEngine> Instance<E> {
+impl<E: CurveEngine> Instance<E> {
     /// The fold `U + r u` with cross-term commitment `cross`; lengths are those of the shorter.
     #[must_use]
     pub fn fold(&self, r: E::Scalar, fresh: &Fresh<E>, cross: &Commitment<E>) -> Self {
@@ -520,7 +443,7 @@ impl<E: FoldEngine> Instance<E> {
     }
 }
 
-impl<E: FoldEngine> Witness<E> {
+impl<E: CurveEngine> Witness<E> {
     /// Folds a fresh witness in place; the lengths were checked with the cross term.
     pub fn fold(&mut self, r: E::Scalar, fresh: &FreshWitness<E>, cross: &CrossTerm<E>) {
         for (running, fresh) in self.segments.iter_mut().zip(&fresh.segments) {

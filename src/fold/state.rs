@@ -3,8 +3,9 @@
 //! Every preimage is a struct over its element type, so that the native hash and its circuit twin
 //! absorb the same things in the same order by construction.
 
-use crate::fold::r1cs::{Commitment, Fresh, Instance};
+use crate::fold::r1cs::{Fresh, Instance};
 use foldnet_gadgets::challenge::Challenge;
+use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::{Cycle, endomorphism};
 use foldnet_gadgets::eisenstein::{EisensteinError, EisensteinParams, Form};
 use foldnet_gadgets::field::CircuitField;

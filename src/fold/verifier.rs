@@ -3,8 +3,8 @@
 use crate::fold::error::FoldError;
 use crate::fold::params::Params;
 use crate::fold::prover::Recursion;
-use crate::fold::r1cs::Commitment;
 use crate::fold::state::{StatePreimage, batch_start};
+use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::step::StepCircuit;
 use foldnet_gadgets::sumcheck;

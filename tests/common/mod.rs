@@ -4,11 +4,11 @@
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet::fold::params::Params;
 use foldnet::fold::prover::{Recursion, Start, Step, StepWeights};
-use foldnet::fold::r1cs::Commitment;
 use foldnet::fold::verifier::Statement;
 use foldnet::key::source::KeySource;
 use foldnet::progress::Silent;
 use foldnet_gadgets::CircuitField;
+use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
 use foldnet_gadgets::field::from_i64;
 use foldnet_gadgets::hash::{HashConstants, Tag, hash, hash_circuit};

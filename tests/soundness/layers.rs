@@ -3,10 +3,10 @@
 use ff::Field;
 use foldnet::fold::params::Params;
 use foldnet::fold::prover::{Recursion, Start, Step, StepWeights};
-use foldnet::fold::r1cs::Commitment;
 use foldnet::fold::verifier::{Statement, verify};
 use foldnet::progress::Silent;
 use foldnet_gadgets::claims::MergeInput;
+use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::{Bn254, Cycle};
 use foldnet_gadgets::field::from_i64;
 use foldnet_gadgets::hash::HashConstants;

@@ -2,10 +2,11 @@
 
 use ff::Field;
 use foldnet::fold::cyclefold::{self, Operation, Operations};
-use foldnet::fold::r1cs::{Commitment, Shape};
+use foldnet::fold::r1cs::Shape;
 use foldnet::key::CommitmentKey;
 use foldnet::key::source::{KeyEngine, KeySource};
 use foldnet_gadgets::challenge::Challenge;
+use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta, endomorphism};
 use nova_snark::provider::traits::DlogGroup;
 use nova_snark::traits::Engine;

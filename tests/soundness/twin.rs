@@ -4,13 +4,13 @@ use crate::common::{Shared, tensor, toy_continue, toy_model, toy_program};
 use crate::harness::*;
 use ff::Field;
 use foldnet::fold::prover::{Recursion, Start};
-use foldnet::fold::r1cs::{Commitment, FoldEngine};
 use foldnet::fold::state::{
     ALPHA, BATCH, CYCLEFOLD, FOLD, FOLD_CYCLEFOLD, INSTANCE, MODEL, MODEL_START, STATE, STEP,
     batch_start,
 };
 use foldnet::fold::verifier::verify;
 use foldnet_gadgets::CircuitField;
+use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
 use foldnet_gadgets::field::to_bytes;
 use foldnet_gadgets::hash::hash;
@@ -204,7 +204,7 @@ fn a_run_that_is_read_back_continues_and_verifies() {
     resumes_on::<Pasta>();
 }
 
-fn commitments_are_canonical_on<E: FoldEngine>() {
+fn commitments_are_canonical_on<E: CurveEngine>() {
     let point = E::GE::r#gen() * E::Scalar::from(5);
     let commitment = Commitment::<E>::new(point);
     let [x, y] = commitment.coordinates();

@@ -5,6 +5,7 @@
 
 pub mod challenge;
 pub mod claims;
+pub mod commitment;
 pub mod cycle;
 pub mod eisenstein;
 pub mod field;

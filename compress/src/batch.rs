@@ -1,0 +1,1 @@
+//! Many claims about committed polynomials become one.

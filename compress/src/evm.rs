@@ -1,0 +1,1 @@
+//! The verifying contract: its code, its calldata, and an embedded EVM to run it in.

@@ -1,0 +1,1 @@
+//! The inner product argument, and its verifier as a circuit.

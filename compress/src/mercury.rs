@@ -1,0 +1,1 @@
+//! Mercury: one multilinear opening on BN254.

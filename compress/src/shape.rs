@@ -1,0 +1,1 @@
+//! Relaxed R1CS shapes with witness segments, laid out for sum-check.

@@ -1,0 +1,1 @@
+//! Spartan for relaxed R1CS with witness segments.

@@ -1,0 +1,1 @@
+//! Multilinear extensions of matrices that repeat a block.
