@@ -51,18 +51,24 @@ fn header<F: CircuitField>(length: usize, bits: u32) -> F {
     F::from(length as u64) + power_of_two::<F>(32) * F::from(u64::from(bits))
 }
 
-/// The digest of activations of `bits` bits; injective up to collisions when every activation lies
-/// in [`range`].
-pub fn digest<F: CircuitField>(constants: &HashConstants<F>, activations: &[i64], bits: u32) -> F {
+/// The packed elements `e_0, e_1, ...` of activations of `bits` bits.
+pub fn pack<F: CircuitField>(activations: &[i64], bits: u32) -> Vec<F> {
     let radix = power_of_two::<F>(bits);
     let shift = from_i64::<F>(offset(bits));
-    let mut elements = vec![header(activations.len(), bits)];
-    elements.extend(activations.chunks(per_element(bits)).map(|chunk| {
+    let pack = |chunk: &[i64]| {
         chunk
             .iter()
             .rev()
             .fold(F::ZERO, |sum, x| sum * radix + from_i64::<F>(*x) + shift)
-    }));
+    };
+    activations.chunks(per_element(bits)).map(pack).collect()
+}
+
+/// The digest of activations of `bits` bits; injective up to collisions when every activation lies
+/// in [`range`].
+pub fn digest<F: CircuitField>(constants: &HashConstants<F>, activations: &[i64], bits: u32) -> F {
+    let mut elements = vec![header(activations.len(), bits)];
+    elements.extend(pack::<F>(activations, bits));
     hash(constants, TAG, &elements)
 }
 
@@ -78,7 +84,7 @@ pub fn digest_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
 ) -> Result<Wire<F>, SynthesisError> {
     let radix = power_of_two::<F>(bits);
     let shift = from_i64::<F>(offset(bits));
-    let mut elements = vec![Wire::constant(header(activations.len(), bits))];
+    let mut packed = Vec::with_capacity(activations.len().div_ceil(per_element(bits)));
     for chunk in activations.chunks(per_element(bits)) {
         let mut sum = Wire::zero();
         let mut weight = F::ONE;
@@ -86,8 +92,31 @@ pub fn digest_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
             sum.add_scaled(weight, &x.wire().add_constant(shift));
             weight *= radix;
         }
-        elements.push(sum);
+        packed.push(sum);
     }
+    digest_packed_circuit(cs, constants, activations.len(), &packed, bits)
+}
+
+/// The digest of `length` activations from their packed elements. That these are packed properly is
+/// assumed; an element that is not has the digest of no activations.
+///
+/// # Errors
+/// [`SynthesisError::IncompatibleLengthVector`] for another number of elements than `length`
+/// activations have; those of the underlying system.
+pub fn digest_packed_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    constants: &HashConstants<F>,
+    length: usize,
+    packed: &[Wire<F>],
+    bits: u32,
+) -> Result<Wire<F>, SynthesisError> {
+    let (expected, got) = (length.div_ceil(per_element(bits)), packed.len());
+    if expected != got {
+        let message = format!("packed activations: expected {expected} elements, got {got}");
+        return Err(SynthesisError::IncompatibleLengthVector(message));
+    }
+    let mut elements = vec![Wire::constant(header(length, bits))];
+    elements.extend_from_slice(packed);
     hash_circuit(cs, constants, TAG, &elements)
 }
 

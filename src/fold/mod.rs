@@ -6,9 +6,11 @@
 
 pub mod augmented;
 pub mod cyclefold;
+pub mod ending;
 pub mod error;
 pub mod params;
 pub mod prover;
 pub mod r1cs;
+pub(crate) mod recursion;
 pub mod state;
 pub mod verifier;

@@ -155,14 +155,28 @@ impl<C: Cycle> Recursion<C> {
         rng: &mut R,
     ) -> Result<Inputs<C>, FoldError> {
         self.check_weights(params, step)?;
+        let mut inputs = self.fold_before(params, step.weights.is_some(), rng)?;
+        inputs.weights = step.weights.as_ref().map(|w| w.commitment);
+        inputs.next_input = step.next_input;
+        Ok(inputs)
+    }
+
+    /// Folds the step before; with `accumulates` the pending commitment joins the accumulator. The
+    /// inputs that are returned lack what belongs to the next step.
+    pub(crate) fn fold_before<S: StepCircuit<C::F>, R: RngCore + CryptoRng>(
+        &mut self,
+        params: &Params<C, S>,
+        accumulates: bool,
+        rng: &mut R,
+    ) -> Result<Inputs<C>, FoldError> {
         let entries = self
             .running
             .iter()
             .map(|(u, _)| params.context.instance(u))
             .collect();
         let fold = self.fold_last(params, rng)?;
-        let operations = self.operations(params, step, &fold);
-        self.fold_cyclefold(params, step, entries, fold, operations, rng)
+        let operations = self.operations(params, accumulates, &fold);
+        self.fold_cyclefold(params, entries, fold, operations, rng)
     }
 
     fn check_weights<S: StepCircuit<C::F>>(
@@ -248,7 +262,7 @@ impl<C: Cycle> Recursion<C> {
     fn operations<S: StepCircuit<C::F>>(
         &self,
         params: &Params<C, S>,
-        step: &Step<'_, C, S::Trace>,
+        accumulates: bool,
         fold: &PrimaryFold<C>,
     ) -> Operations<C> {
         let running = fold.running.segments.iter().chain([&fold.running.error]);
@@ -263,7 +277,7 @@ impl<C: Cycle> Recursion<C> {
             };
         }
         let [.., last] = &mut operations;
-        let accumulate = if step.weights.is_some() {
+        let accumulate = if accumulates {
             let accumulator = &self.accumulator;
             let scalar = accumulator.challenge.scalar(params.context.lambda);
             *last = Operation::perform(accumulator.commitment, accumulator.pending, scalar);
@@ -283,7 +297,6 @@ impl<C: Cycle> Recursion<C> {
     fn fold_cyclefold<S: StepCircuit<C::F>, R: RngCore + CryptoRng>(
         &mut self,
         params: &Params<C, S>,
-        step: &Step<'_, C, S::Trace>,
         entries: Vec<C::F>,
         fold: PrimaryFold<C>,
         operations: Operations<C>,
@@ -338,8 +351,8 @@ impl<C: Cycle> Recursion<C> {
             cyclefold_challenge: challenge,
             operations,
             accumulator: self.accumulator.clone(),
-            weights: step.weights.as_ref().map(|w| w.commitment),
-            next_input: step.next_input,
+            weights: None,
+            next_input: C::F::ZERO,
         })
     }
 

@@ -39,6 +39,11 @@ impl<F: CircuitField> Lookups<F> {
         self.values.push(wire.clone());
     }
 
+    /// The queued values.
+    pub(crate) fn into_values(self) -> Vec<FirstWire<F>> {
+        self.values
+    }
+
     /// Counts how often each row is used and allocates the counts with `alloc`, which must
     /// allocate in the first segment.
     pub(crate) fn close(

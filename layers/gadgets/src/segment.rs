@@ -163,4 +163,21 @@ impl<'a, F: CircuitField, CS: ConstraintSystem<F>> FirstSegment<'a, F, CS> {
         let FirstSegment { cs, lookups } = self;
         lookups.close(|name, value| Ok(FirstWire(cs.wire(|| name, value)?)))
     }
+
+    /// Closes the segment by bits: every queued value is enforced to lie in `[0, 2^LIMB_BITS)` as a
+    /// sum of `LIMB_BITS` bits. For circuits that are not committed in segments, where there is no
+    /// challenge that the values could not depend on.
+    ///
+    /// Cost: `LIMB_BITS + 1` constraints a value.
+    ///
+    /// # Errors
+    /// Only those of the underlying system.
+    pub fn close_by_bits(self) -> Result<(), SynthesisError> {
+        let FirstSegment { cs, lookups } = self;
+        for (i, value) in lookups.into_values().iter().enumerate() {
+            let mut cs = cs.namespace(|| format!("limb {i}"));
+            crate::wire::bits(&mut cs, value.wire(), crate::lookup::LIMB_BITS as usize)?;
+        }
+        Ok(())
+    }
 }

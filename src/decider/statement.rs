@@ -1,0 +1,227 @@
+//! What succinct proofs state, as field elements: packed inputs and outputs.
+//!
+//! A statement element packs as many activations as fit ([`foldnet_layers::tensor::pack`]). Slots
+//! beyond a tensor's length are zero, and the Groth16 circuit enforces it, so that whoever reads
+//! elements from a contract's calldata may ignore them.
+
+use crate::error::Error;
+use crate::fold::verifier::Statement;
+use crate::program::Tensor;
+use crate::session::{Architecture, Inference};
+use bellpepper_core::{ConstraintSystem, SynthesisError};
+use foldnet_gadgets::CircuitField;
+use foldnet_gadgets::hash::HashConstants;
+use foldnet_gadgets::wire::{Wire, WireSystem, bits};
+use foldnet_layers::tensor;
+
+/// How activations are packed into statement elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packing {
+    /// Activations that mean something.
+    pub length: usize,
+    /// Activations with padding.
+    pub capacity: usize,
+    /// Width of an activation.
+    pub bits: u32,
+}
+
+impl Packing {
+    /// Number of statement elements.
+    pub fn elements(&self) -> usize {
+        self.capacity.div_ceil(tensor::per_element(self.bits))
+    }
+
+    /// The elements of some activations.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for another number of activations, naming `what` they are.
+    pub fn pack<F: CircuitField>(
+        &self,
+        what: &'static str,
+        values: &[i64],
+    ) -> Result<Vec<F>, Error> {
+        if values.len() != self.length || self.length > self.capacity {
+            return Err(Error::Length {
+                what,
+                expected: self.length,
+                got: values.len(),
+            });
+        }
+        let mut padded = values.to_vec();
+        padded.resize(self.capacity, 0);
+        Ok(tensor::pack(&padded, self.bits))
+    }
+
+    /// The digest of packed elements whose padding is enforced to be zero.
+    ///
+    /// Cost: one hash, and one decomposition of the element in which the tensor ends.
+    ///
+    /// # Errors
+    /// Those of the system; [`SynthesisError::IncompatibleLengthVector`] for another number of
+    /// elements.
+    pub fn digest_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
+        &self,
+        cs: &mut CS,
+        constants: &HashConstants<F>,
+        elements: &[Wire<F>],
+    ) -> Result<Wire<F>, SynthesisError> {
+        let zeros: Vec<F> = tensor::pack(&vec![0; self.capacity], self.bits);
+        let per = tensor::per_element(self.bits);
+        for (i, (element, zeros)) in elements.iter().zip(zeros).enumerate() {
+            let used = self.length.saturating_sub(i * per).min(per);
+            if used < per {
+                self.enforce_padding(&mut cs.namespace(|| format!("padding {i}")), element, zeros, used)?;
+            }
+        }
+        tensor::digest_packed_circuit(cs, constants, self.capacity, elements, self.bits)
+    }
+
+    /// All slots from `used` on are those of `zeros`.
+    fn enforce_padding<F: CircuitField, CS: ConstraintSystem<F>>(
+        &self,
+        cs: &mut CS,
+        element: &Wire<F>,
+        zeros: F,
+        used: usize,
+    ) -> Result<(), SynthesisError> {
+        let width = self.bits as usize * used;
+        let low: F = tensor::pack(&vec![0; used], self.bits)
+            .first()
+            .copied()
+            .unwrap_or(F::ZERO);
+        // `zeros - low` are the padded slots alone; what is left must fit the used ones.
+        let rest = element.add_constant(low - zeros);
+        if width == 0 {
+            cs.enforce_equal(|| "no activations", &rest, &Wire::zero());
+            return Ok(());
+        }
+        bits(cs, &rest, width).map(|_| ())
+    }
+}
+
+/// What a Groth16 key fixes about statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatementShape {
+    /// Number of inferences.
+    pub inferences: usize,
+    /// Of an input.
+    pub input: Packing,
+    /// Of an output.
+    pub output: Packing,
+}
+
+impl StatementShape {
+    /// The shape of statements about `inferences` inferences of an architecture.
+    pub fn new(architecture: &Architecture, inferences: usize) -> Self {
+        let packing = |tensor: &Tensor| Packing {
+            length: tensor.length,
+            capacity: tensor.capacity,
+            bits: architecture.bits,
+        };
+        StatementShape {
+            inferences,
+            input: packing(&architecture.input),
+            output: packing(&architecture.output),
+        }
+    }
+
+    /// Number of statement elements: those of every input and output.
+    pub fn elements(&self) -> usize {
+        self.inferences * (self.input.elements() + self.output.elements())
+    }
+
+    /// The statement elements: input and output of every inference in order.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for another number of inferences or activations.
+    pub fn pack<F: CircuitField>(&self, inferences: &[Inference]) -> Result<Vec<F>, Error> {
+        if inferences.len() != self.inferences {
+            return Err(Error::Length {
+                what: "inferences",
+                expected: self.inferences,
+                got: inferences.len(),
+            });
+        }
+        let mut elements = Vec::with_capacity(self.elements());
+        for inference in inferences {
+            elements.extend(self.input.pack::<F>("input", &inference.input)?);
+            elements.extend(self.output.pack::<F>("output", &inference.output)?);
+        }
+        Ok(elements)
+    }
+}
+
+/// The digests of a statement's inputs and outputs.
+///
+/// # Errors
+/// [`Error::Length`] for another number of activations than the architecture has.
+pub fn digest<F: CircuitField>(
+    constants: &HashConstants<F>,
+    architecture: &Architecture,
+    model: F,
+    inferences: &[Inference],
+) -> Result<Statement<F>, Error> {
+    let digest = |what, tensor: &Tensor, values: &[i64]| {
+        let padded = tensor.pad(what, values)?;
+        Ok::<_, Error>(tensor::digest(constants, &padded, architecture.bits))
+    };
+    let inferences = inferences
+        .iter()
+        .map(|inference| {
+            let input = digest("an input", &architecture.input, &inference.input)?;
+            let output = digest("an output", &architecture.output, &inference.output)?;
+            Ok((input, output))
+        })
+        .collect::<Result<_, Error>>()?;
+    Ok(Statement { model, inferences })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use foldnet_gadgets::field::power_of_two;
+    use foldnet_gadgets::mock::MockSystem;
+    use halo2curves::bn256::Fr;
+
+    const PACKING: Packing = Packing {
+        length: 33,
+        capacity: 64,
+        bits: 8,
+    };
+
+    fn digest_of(elements: &[Fr]) -> (Fr, Vec<String>) {
+        let constants = HashConstants::default();
+        let mut cs = MockSystem::<Fr>::default();
+        let wires: Vec<_> = elements
+            .iter()
+            .enumerate()
+            .map(|(i, e)| cs.wire(|| format!("element {i}"), *e).unwrap())
+            .collect();
+        let digest = PACKING.digest_circuit(&mut cs, &constants, &wires).unwrap();
+        (digest.value(), cs.failures())
+    }
+
+    #[test]
+    fn the_digest_of_packed_elements_is_that_of_the_padded_activations() {
+        let constants = HashConstants::<Fr>::default();
+        let mut values: Vec<i64> = (0..33).map(|i| i * 7 % 256 - 128).collect();
+        let elements = PACKING.pack::<Fr>("input", &values).unwrap();
+        assert_eq!(elements.len(), PACKING.elements());
+        values.resize(64, 0);
+        let expected = tensor::digest(&constants, &values, 8);
+        assert_eq!(digest_of(&elements), (expected, vec![]));
+    }
+
+    #[test]
+    fn padding_that_is_not_zero_is_rejected() {
+        let elements = PACKING.pack::<Fr>("input", &[5; 33]).unwrap();
+        for (element, slot) in [(1, 2), (1, 30), (2, 0), (2, 1)] {
+            let mut changed = elements.clone();
+            changed[element] += power_of_two::<Fr>(8 * slot);
+            let (_, failures) = digest_of(&changed);
+            let name = format!("padding {element}/");
+            assert_eq!(failures.len(), 1, "{element} {slot}");
+            assert!(failures[0].starts_with(&name), "{failures:?}");
+        }
+    }
+}
