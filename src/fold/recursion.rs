@@ -169,6 +169,13 @@ pub(crate) struct InstanceWires<F: CircuitField> {
     pub error: PointElements<F>,
 }
 
+impl<F: CircuitField> InstanceWires<F> {
+    fn points(&self) -> [&PointElements<F>; 3] {
+        let [first, second] = &self.segments;
+        [first, second, &self.error]
+    }
+}
+
 /// The first-segment wires of the recursion.
 pub(crate) struct RecursionWires<F: CircuitField> {
     pub pp: FirstWire<F>,
@@ -413,7 +420,7 @@ impl<C: Cycle> RecursionCircuit<'_, C> {
             .running_scalars
             .each_ref()
             .map(|w| w.wire().clone());
-        let elements = instance_elements(&committed.running, &running_scalars);
+        let elements = instance_elements(committed.running.points(), &running_scalars);
         let before = self.hash(&mut cs.namespace(|| "running"), INSTANCE, &elements)?;
 
         let first = committed
@@ -445,7 +452,7 @@ impl<C: Cycle> RecursionCircuit<'_, C> {
             fold(cs, "fold h", h, committed.fresh_x[0].wire())?,
             fold(cs, "fold alpha", alpha, committed.fresh_x[1].wire())?,
         ];
-        let elements = instance_elements(&committed.folded, &scalars);
+        let elements = instance_elements(committed.folded.points(), &scalars);
         let after = self.hash(&mut cs.namespace(|| "folded"), INSTANCE, &elements)?;
         Ok(Folded {
             before,
@@ -737,14 +744,13 @@ pub(crate) fn alloc_all<F: CircuitField, CS: ConstraintSystem<F>>(
         .collect()
 }
 
+/// What the digest of a primary instance hashes: `cm1`, `cm2`, `cmE`, then `u`, `h`, `alpha`.
 pub(crate) fn instance_elements<F: CircuitField>(
-    points: &InstanceWires<F>,
+    points: [&PointElements<F>; 3],
     scalars: &[Wire<F>; 3],
 ) -> Vec<Wire<F>> {
     let mut elements: Vec<Wire<F>> = points
-        .segments
-        .iter()
-        .chain([&points.error])
+        .into_iter()
         .flat_map(PointElements::components)
         .collect();
     elements.extend_from_slice(scalars);
