@@ -5,7 +5,6 @@ use ff::PrimeField;
 use foldnet_gadgets::field::to_bytes;
 use halo2curves::CurveAffine;
 use halo2curves::bn256::{Bn256, Fq, Fq2, G1Affine, G2Affine};
-use halo2curves::group::cofactor::CofactorGroup;
 use halo2curves::group::prime::PrimeCurveAffine;
 use halo2curves::pairing::Engine;
 
@@ -19,10 +18,10 @@ pub(super) fn infinite<C: PrimeCurveAffine>(point: &C) -> bool {
     point.is_identity().into()
 }
 
-/// Whether a point on the twist has order r or 1 (criterion of El Housni, Guillevic and Piellard,
-/// 2022/348, section 4.3).
+/// Whether a point on the twist has order r or 1. The check is that of arkworks: that of
+/// halo2curves prints to the standard output.
 pub(super) fn in_subgroup(point: &G2Affine) -> bool {
-    point.to_curve().is_torsion_free().into()
+    ark_g2(point).is_in_correct_subgroup_assuming_on_curve()
 }
 
 /// Checks a point of G1 that must not be infinity.

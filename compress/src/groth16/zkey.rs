@@ -36,7 +36,7 @@ const CHUNK: usize = 1 << 20;
 /// Checked: curve, sizes, matrices A and B with their consistency rows, every point (on its curve;
 /// in G2 also in the subgroup), that beta and delta are the same in both groups, that gamma is the
 /// generator, and that the last contribution led to delta. A key without contributions, or
-/// with `delta = gamma`, is marked insecure: its trapdoor is public.
+/// whose alpha, beta or delta is still the generator, is marked insecure: its trapdoor is public.
 ///
 /// Not checked: matrix C, which a `.zkey` holds only in its points, and the contributions
 /// themselves. That needs the powers of tau: run `snarkjs zkey verify` with the exported circuit.
@@ -49,7 +49,7 @@ pub fn import_zkey(reader: impl Read + Seek, shape: &Shape) -> Result<ProvingKey
     file.check_protocol()?;
     let fixed = file.fixed(shape, &domain)?;
     file.check_matrices(shape)?;
-    let secure = file.contributed(&fixed)?;
+    let secure = file.secure(&fixed)?;
     let verifying = VerifyingParts {
         alpha: fixed.alpha,
         beta: fixed.beta_twisted,
@@ -127,6 +127,12 @@ impl Fixed {
             return Err(invalid("gamma", "not the generator that ceremonies use"));
         }
         Ok(())
+    }
+
+    /// Whether alpha, beta and delta are no longer the ones that every ceremony starts with.
+    fn secret(&self) -> bool {
+        let start = G1Affine::generator();
+        self.alpha != start && self.beta != start && self.delta != start
     }
 }
 
@@ -292,8 +298,8 @@ impl<R: Read + Seek> Sections<R> {
         Ok(())
     }
 
-    /// Whether somebody contributed; the last contribution must have led to delta.
-    fn contributed(&mut self, fixed: &Fixed) -> Result<bool, Error> {
+    /// Whether somebody contributed to both phases; the last contribution must have led to delta.
+    fn secure(&mut self, fixed: &Fixed) -> Result<bool, Error> {
         let (start, size) = self.places[9];
         seek(&mut self.reader, SeekFrom::Start(start))?;
         let _circuit_hash: [u8; 64] = array(&mut self.reader)?;
@@ -319,7 +325,7 @@ impl<R: Read + Seek> Sections<R> {
         if last.is_some_and(|delta| delta != fixed.delta) {
             return Err(invalid("delta", "not what the last contribution led to"));
         }
-        Ok(last.is_some() && fixed.delta_twisted != fixed.gamma)
+        Ok(last.is_some() && fixed.secret())
     }
 }
 
