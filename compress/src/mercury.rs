@@ -1,1 +1,0 @@
-//! Mercury: one multilinear opening on BN254.
