@@ -12,6 +12,7 @@
 
 pub mod artefact;
 pub mod cli;
+pub mod decider;
 pub mod error;
 pub mod files;
 pub mod fold;

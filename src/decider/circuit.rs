@@ -13,27 +13,31 @@
 //!   and depth are none, so that one key serves every model of an architecture.
 
 use crate::decider::public::{PUBLIC, PublicData};
-use crate::decider::spartan::{Argument, DECIDER, Shapes};
+use crate::decider::spartan::{DECIDER, Proofs, Shapes, pair_key, pair_variables};
 use crate::decider::statement::StatementShape;
 use crate::fold::augmented::Inputs;
-use crate::fold::params::Params;
+use crate::fold::params::{Params, sample_inputs};
 use crate::fold::r1cs::Instance;
 use crate::fold::recursion::{
-    ExposedPoint, RecursionCircuit, RecursionWires, Verified, instance_elements,
+    CycleFolded, ExposedPoint, RecursionCircuit, RecursionWires, Verified, instance_elements,
 };
 use crate::fold::state::{BATCH, INSTANCE, batch_start};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
 use foldnet_compress::arithmetic::{CircuitPrimary, CircuitSecondary};
+use foldnet_compress::bilinear::CircuitMatrices;
+use foldnet_compress::nonnative::NonNative;
+use foldnet_compress::{batch, ipa, spartan};
 use foldnet_gadgets::commitment::Commitment;
-use foldnet_gadgets::cycle::{Cycle, curve_b};
+use foldnet_gadgets::cycle::Cycle;
+use foldnet_gadgets::eisenstein::Form;
 use foldnet_gadgets::hash::{Tag, hash_circuit};
 use foldnet_gadgets::point::PointWires;
 use foldnet_gadgets::segment::FirstSegment;
 use foldnet_gadgets::step::StepCircuit;
 use foldnet_gadgets::transcript::TranscriptCircuit;
 use foldnet_gadgets::wire::{Wire, WireSystem, bits};
-use nova_snark::traits::Engine;
+use num_bigint::BigUint;
 
 /// Bits of the number of steps.
 const INDEX_BITS: usize = 32;
@@ -47,8 +51,8 @@ pub struct DeciderInputs<C: Cycle> {
     pub running: Vec<Instance<C::Primary>>,
     /// The statement elements.
     pub statement: Vec<C::F>,
-    /// The proof that is verified.
-    pub argument: Argument<C>,
+    /// The proofs that are verified.
+    pub proofs: Proofs<C>,
     /// The blind of the combined commitment.
     pub blind: C::F,
     /// Against replay.
@@ -344,5 +348,139 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         transcript.absorb(wires.accumulator_point.iter().map(|wire| wire.wire()));
         transcript.absorb([wires.accumulator_value.wire()]);
         transcript
+    }
+}
+
+impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
+    /// Verifies the argument; what is left is shown.
+    fn verify_argument<CS: ConstraintSystem<C::F>>(
+        &self,
+        cs: &mut CS,
+        allocated: &Allocated<C::F>,
+        verified: &Verified<C::F>,
+    ) -> Result<Derived<C::F>, SynthesisError> {
+        let mut transcript = self.transcript(allocated, verified);
+        let proofs = &self.inputs.proofs;
+        let kinds = self.shapes.kinds.len();
+        if [proofs.kinds.len(), allocated.running.len()] != [kinds; 2] {
+            return Err(SynthesisError::AssignmentMissing);
+        }
+        let mut claims = Vec::with_capacity(3 * kinds + 1);
+        let pairs = self.shapes.kinds.iter().zip(&proofs.kinds);
+        for (k, ((shape, proof), instance)) in pairs.zip(&allocated.running).enumerate() {
+            let mut cs = cs.namespace(|| format!("kind {k}"));
+            let mut arithmetic = CircuitPrimary::new(&mut cs, &mut transcript);
+            let [u, x @ ..] = &instance.scalars;
+            let matrices = CircuitMatrices::new(shape);
+            let dimensions = shape.dimensions();
+            let left = spartan::verify(&mut arithmetic, dimensions, u, x, proof, &matrices)?;
+            claims.extend(left.segments);
+            claims.push(left.error);
+        }
+        self.verify_cyclefold(
+            &mut cs.namespace(|| "cyclefold instance"),
+            &mut transcript,
+            &verified.cyclefold,
+        )?;
+        let recursion = &allocated.recursion;
+        let point = recursion.accumulator_point.iter();
+        claims.push(spartan::Claim {
+            point: point.map(|wire| wire.wire().clone()).collect(),
+            value: recursion.accumulator_value.wire().clone(),
+        });
+        let mut cs = cs.namespace(|| "batch");
+        let mut arithmetic = CircuitPrimary::new(&mut cs, &mut transcript);
+        let combined = batch::verify(&mut arithmetic, &claims, &proofs.batch)?;
+        Ok(Derived {
+            combination: combined.rho,
+            point: combined.point,
+            value: combined.value,
+        })
+    }
+
+    /// Verifies the proof of the CycleFold instance and opens its commitments. The opening enforces
+    /// that they lie on the curve, which nothing before does ([`crate::fold::recursion`]).
+    fn verify_cyclefold<CS: ConstraintSystem<C::F>>(
+        &self,
+        cs: &mut CS,
+        transcript: &mut TranscriptCircuit<C::F>,
+        instance: &CycleFolded<C::F>,
+    ) -> Result<(), SynthesisError> {
+        let [first, second] = instance.points.each_ref();
+        let point = |[x, y]: &[Wire<C::F>; 2]| PointWires::new(x.clone(), y.clone());
+        let params = &self.params.context.eisenstein;
+        let nonnative = NonNative::new(params);
+        let bound = BigUint::from(1u32) << Form::Short.bits();
+        let scalars = instance
+            .scalars
+            .iter()
+            .map(|scalar| nonnative.from_components(scalar.components().map(Wire::clone), &bound))
+            .collect::<Result<Vec<_>, _>>()?;
+        let Some((u, x)) = scalars.split_first() else {
+            return Err(SynthesisError::AssignmentMissing);
+        };
+        let mut arithmetic = CircuitSecondary::new(cs, transcript, params);
+        let shape = &self.shapes.cyclefold;
+        let proof = &self.inputs.proofs.cyclefold;
+        let matrices = &self.shapes.structured;
+        let claims = spartan::verify(&mut arithmetic, shape.dimensions(), u, x, proof, matrices)?;
+        let Some(witness) = claims.segments.into_iter().next() else {
+            return Err(SynthesisError::AssignmentMissing);
+        };
+        let claim = |commitment, claim: spartan::Claim<_>| ipa::circuit::Claim {
+            commitment: point(commitment),
+            point: claim.point,
+            value: claim.value,
+        };
+        let statement = ipa::circuit::Statement {
+            first: claim(first, witness),
+            second: claim(second, claims.error),
+        };
+        let key = pair_key(self.params).map_err(|_| SynthesisError::AssignmentMissing)?;
+        ipa::circuit::verify(&key, &mut arithmetic, &statement, &self.inputs.proofs.pair)
+    }
+}
+
+impl<C: Cycle> DeciderInputs<C> {
+    /// Inputs of the right lengths whose values are ignored, for the shape.
+    pub fn sample<S: StepCircuit<C::F>>(
+        params: &Params<C, S>,
+        shapes: &Shapes<C>,
+        statement: &StatementShape,
+    ) -> Self {
+        let zero = C::F::ZERO;
+        let kinds = params.shapes.len();
+        let recursion = sample_inputs(kinds, params.weight_variables, false, &params.start.0);
+        let dimensions = shapes.kinds.iter().map(|shape| shape.dimensions());
+        let mut variables = Vec::with_capacity(3 * kinds + 1);
+        for dimensions in dimensions.clone() {
+            variables.extend(dimensions.segment_variables());
+            variables.push(dimensions.row_variables());
+        }
+        variables.push(params.weight_variables);
+        let cyclefold = shapes.cyclefold.dimensions();
+        let rounds = pair_variables(params);
+        let round = [recursion.cyclefold_fresh; 2];
+        DeciderInputs {
+            running: vec![recursion.running.clone(); kinds],
+            recursion,
+            statement: vec![zero; statement.elements()],
+            proofs: Proofs {
+                kinds: dimensions.map(spartan::Proof::zero).collect(),
+                cyclefold: spartan::Proof::zero(cyclefold),
+                pair: ipa::pair::Proof {
+                    cross: [C::Q::ZERO; 2],
+                    opening: ipa::Proof {
+                        rounds: vec![round; rounds],
+                        scalar: C::Q::ZERO,
+                        blind: C::Q::ZERO,
+                    },
+                },
+                batch: batch::Proof::zero(&variables),
+            },
+            blind: zero,
+            context: zero,
+            gamma: zero,
+        }
     }
 }

@@ -97,7 +97,7 @@ impl FinalOpening for Bn254 {
         let seed = seed(transcript);
         let key = opening_key(key)?;
         mercury::open(&key, &seed, &commitment, table, &claim.point, claim.value)
-            .map_err(|error| prove("opening", error))
+            .map_err(|error| prove_error("opening", error))
     }
 
     fn verify(
@@ -122,10 +122,10 @@ impl FinalOpening for Pasta {
         claim: &Claim<Self>,
         table: &[Self::F],
     ) -> Result<Self::Opening, DeciderError> {
-        let key = inner_product_key(key, claim).map_err(|error| prove("opening", error))?;
+        let key = inner_product_key(key, claim).map_err(|error| prove_error("opening", error))?;
         let mut oracle = NativePrimary::new(transcript);
         ipa::prove(&key, &mut oracle, &statement(claim), table, claim.blind)
-            .map_err(|error| prove("opening", error))
+            .map_err(|error| prove_error("opening", error))
     }
 
     fn verify(
@@ -138,13 +138,13 @@ impl FinalOpening for Pasta {
             let check = "the blind of the combined commitment";
             return Err(Rejected::Check { check }.into());
         }
-        let key = inner_product_key(key, claim).map_err(|error| prove("opening", error))?;
+        let key = inner_product_key(key, claim).map_err(|error| prove_error("opening", error))?;
         let mut oracle = NativePrimary::new(transcript);
         Ok(ipa::verify(&key, &mut oracle, &statement(claim), opening)?)
     }
 }
 
-pub(crate) fn prove(part: &'static str, error: impl ToString) -> DeciderError {
+pub(crate) fn prove_error(part: &'static str, error: impl ToString) -> DeciderError {
     DeciderError::Prove {
         part,
         reason: error.to_string(),

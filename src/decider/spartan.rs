@@ -3,16 +3,17 @@
 //! The proof holds the last fold, a Spartan proof for every running instance and for the CycleFold
 //! instance, the opening of the latter, and one opening for all polynomials on the primary curve.
 //! Everything runs in one Poseidon transcript in fixed order: statement and folded instances; kinds
-//! in order; CycleFold; batching. [`verify_arithmetic`] is the part that a circuit runs as well.
+//! in order; CycleFold; batching. [`check`] is the part that the circuit of [`super::circuit`] runs as well.
 
 use crate::decider::error::DeciderError;
-use crate::decider::opening::FinalOpening;
+use crate::decider::opening::{self, FinalOpening, prove_error};
 use crate::fold::ending::{Ending, Remaining, RemainingWitness};
 use crate::fold::params::Params;
 use crate::fold::prover::Recursion;
+use crate::fold::r1cs::Instance;
 use crate::fold::verifier::Statement;
 use ff::Field;
-use foldnet_compress::arithmetic::{Arithmetic, NativePrimary, NativeSecondary};
+use foldnet_compress::arithmetic::{NativePrimary, NativeSecondary};
 use foldnet_compress::error::Rejected;
 use foldnet_compress::shape::Shape;
 use foldnet_compress::{batch, ipa, spartan};
@@ -33,6 +34,14 @@ pub const DECIDER: Tag = Tag::new("foldnet decider");
 pub struct Argument<C: Cycle> {
     /// The last fold.
     pub ending: Ending<C>,
+    /// The proofs of what it leaves.
+    pub proofs: Proofs<C>,
+}
+
+/// The proofs that folded instances are satisfied, up to one opening.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Proofs<C: Cycle> {
     /// One proof a kind.
     pub kinds: Vec<spartan::Proof<C::F>>,
     /// The proof of the CycleFold instance.
@@ -64,17 +73,32 @@ pub struct Shapes<C: Cycle> {
     pub cyclefold: Shape<C::Q>,
 }
 
-/// The one claim that is left of an argument: `commitment` opens to `value` at `point`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FinalClaim<C: Cycle> {
+/// The one claim that is left of an argument.
+#[derive(Clone, Debug)]
+pub struct Left<C: Cycle> {
     /// The commitments that are combined: three of each kind, then the accumulated weights.
     pub commitments: Vec<Commitment<C::Primary>>,
     /// `rho`: commitment `i` has coefficient `rho^i`.
     pub combination: C::F,
     /// The point.
     pub point: Vec<C::F>,
-    /// The value.
+    /// The value of the combined polynomial there.
     pub value: C::F,
+    /// The transcript that binds all of it.
+    pub transcript: Transcript<C::F>,
+}
+
+/// What a prover holds once the argument is made: its claim, and what opens it.
+#[derive(Debug)]
+pub struct Argued<C: Cycle> {
+    /// The argument.
+    pub argument: Argument<C>,
+    /// What it leaves.
+    pub left: Left<C>,
+    /// The combined polynomial.
+    pub table: Vec<C::F>,
+    /// The blind of its commitment.
+    pub blind: C::F,
 }
 
 impl<C: Cycle> Shapes<C> {
@@ -134,14 +158,23 @@ fn commitments<C: Cycle>(remaining: &Remaining<C>) -> Vec<Commitment<C::Primary>
         .collect()
 }
 
-/// `sum_i rho^i C_i`.
-fn combine<C: Cycle>(
-    commitments: &[Commitment<C::Primary>],
-    rho: C::F,
-) -> Option<Commitment<C::Primary>> {
-    let mut rest = commitments.iter().rev();
-    let last = *rest.next()?;
-    Some(rest.fold(last, |sum, commitment| commitment.fold(rho, &sum)))
+impl<C: Cycle> Left<C> {
+    /// The claim about the combined commitment `sum_i rho^i C_i`, which has this blind.
+    ///
+    /// # Errors
+    /// [`DeciderError::Rejected`] when there are no commitments.
+    pub fn claim(&self, blind: C::F) -> Result<opening::Claim<C>, DeciderError> {
+        let mut rest = self.commitments.iter().rev();
+        let Some(last) = rest.next() else {
+            return Err(Rejected::Check { check: "the combined commitment" }.into());
+        };
+        Ok(opening::Claim {
+            commitment: rest.fold(*last, |sum, next| next.fold(self.combination, &sum)),
+            blind,
+            point: self.point.clone(),
+            value: self.value,
+        })
+    }
 }
 
 /// The CycleFold instance's two claims, to be opened together.
@@ -149,39 +182,216 @@ fn pair_statement<C: Cycle>(
     instance: &Instance<C::Secondary>,
     claims: spartan::Claims<C::Q>,
 ) -> Result<ipa::pair::Statement<C::Secondary>, DeciderError> {
-    let mut segments = claims.segments.into_iter();
-    let (Some(witness), Some(commitment)) = (segments.next(), instance.segments.first()) else {
-        return Err(Rejected::lengths("segments of the CycleFold instance", 1, 0)
-            .err()
-            .map_or(DeciderError::NoOpeningKey, DeciderError::from));
-    };
-    let claim = |commitment: Commitment<C::Secondary>, claim: spartan::Claim<C::Q>| {
+    let claim = |commitment: &Commitment<C::Secondary>, claim: spartan::Claim<C::Q>| {
         ipa::pair::Claim {
-            commitment,
+            commitment: *commitment,
             point: claim.point,
             value: claim.value,
         }
     };
+    let witness = claims.segments.into_iter().zip(&instance.segments).next();
+    let Some((witness, commitment)) = witness else {
+        return Err(Rejected::Check { check: "the CycleFold instance's segment" }.into());
+    };
     Ok(ipa::pair::Statement {
-        first: claim(*commitment, witness),
-        second: claim(instance.error, claims.error),
+        first: claim(commitment, witness),
+        second: claim(&instance.error, claims.error),
     })
+}
+
+/// Variables of the CycleFold instance's longest vector.
+pub(crate) fn pair_variables<C: Cycle, S>(params: &Params<C, S>) -> usize {
+    let size = params.cyclefold.key_size().next_power_of_two();
+    size.trailing_zeros() as usize
 }
 
 /// The generators of the inner product argument for the CycleFold instance.
 pub(crate) fn pair_key<C: Cycle, S: StepCircuit<C::F>>(
     params: &Params<C, S>,
 ) -> Result<ipa::Key<'_, C::Secondary>, DeciderError> {
-    let variables = params.cyclefold.key_size().next_power_of_two().trailing_zeros() as usize;
     let key = &params.secondary;
-    ipa::Key::new(variables, key.bases(), key.blind_generator())
+    ipa::Key::new(pair_variables(params), key.bases(), key.blind_generator())
         .map_err(|error| prove_error("opening of the CycleFold instance", error))
 }
 
-/// Ends a run and proves the statement.
+/// Ends a run and makes the argument for a statement.
 ///
 /// # Errors
 /// [`DeciderError::Fold`] before the first step; [`DeciderError::Prove`] when a part fails.
+pub fn argue<C: Cycle, S: StepCircuit<C::F>, R: RngCore + CryptoRng>(
+    params: &Params<C, S>,
+    shapes: &Shapes<C>,
+    run: Recursion<C>,
+    statement: &Statement<C::F>,
+    rng: &mut R,
+) -> Result<Argued<C>, DeciderError> {
+    let (ending, witness) = run.end(params, rng)?;
+    let remaining = ending.verify(params, statement)?;
+    let mut transcript = transcript(params, statement, &ending, &remaining)?;
+    let (kinds, mut claims) = prove_kinds(shapes, &remaining, &witness, &mut transcript)?;
+    let (cyclefold, pair) = prove_cyclefold(params, shapes, &remaining, &witness, &mut transcript)?;
+    claims.push(spartan::Claim {
+        point: remaining.point.clone(),
+        value: remaining.value,
+    });
+    let instances = witness.running.iter();
+    let mut tables: Vec<&[C::F]> = instances
+        .flat_map(|w| w.segments.iter().chain([&w.error]))
+        .map(Vec::as_slice)
+        .collect();
+    tables.push(&witness.table);
+    let mut oracle = NativePrimary::new(&mut transcript);
+    let (batch, combined) = batch::prove(&tables, &claims, &mut oracle)
+        .map_err(|error| prove_error("batch of claims", error))?;
+    let left = Left {
+        commitments: commitments(&remaining),
+        combination: combined.rho,
+        point: combined.point,
+        value: combined.value,
+        transcript,
+    };
+    Ok(Argued {
+        argument: Argument {
+            ending,
+            proofs: Proofs {
+                kinds,
+                cyclefold,
+                pair,
+                batch,
+            },
+        },
+        table: batch::combine(&tables, left.combination),
+        blind: combined_blind(&witness, left.combination),
+        left,
+    })
+}
+
+/// `sum_i rho^i blind_i`, in the order of the commitments.
+fn combined_blind<C: Cycle>(witness: &RemainingWitness<C>, rho: C::F) -> C::F {
+    let instances = witness.running.iter();
+    let blinds: Vec<C::F> = instances
+        .flat_map(|w| w.blinds.iter().chain([&w.error_blind]))
+        .chain([&witness.blind])
+        .copied()
+        .collect();
+    let blinds = blinds.iter().rev();
+    blinds.fold(C::F::ZERO, |sum, blind| sum * rho + blind)
+}
+
+/// A Spartan proof a kind, and the claims on its commitments in order.
+#[allow(clippy::type_complexity)]
+fn prove_kinds<C: Cycle>(
+    shapes: &Shapes<C>,
+    remaining: &Remaining<C>,
+    witness: &RemainingWitness<C>,
+    transcript: &mut Transcript<C::F>,
+) -> Result<(Vec<spartan::Proof<C::F>>, Vec<spartan::Claim<C::F>>), DeciderError> {
+    let mut proofs = Vec::with_capacity(shapes.kinds.len());
+    let mut claims = Vec::with_capacity(3 * shapes.kinds.len() + 1);
+    let kinds = shapes.kinds.iter().zip(&remaining.running);
+    for ((shape, instance), witness) in kinds.zip(&witness.running) {
+        let segments: Vec<&[C::F]> = witness.segments.iter().map(Vec::as_slice).collect();
+        let mut oracle = NativePrimary::new(transcript);
+        let (u, x) = (instance.u, &instance.x);
+        let (proof, left) = spartan::prove(shape, u, x, &segments, &witness.error, &mut oracle)
+            .map_err(|error| prove_error("running instance", error))?;
+        proofs.push(proof);
+        claims.extend(left.segments);
+        claims.push(left.error);
+    }
+    Ok((proofs, claims))
+}
+
+/// The Spartan proof of the CycleFold instance, and the opening of its commitments.
+#[allow(clippy::type_complexity)]
+fn prove_cyclefold<C: Cycle, S: StepCircuit<C::F>>(
+    params: &Params<C, S>,
+    shapes: &Shapes<C>,
+    remaining: &Remaining<C>,
+    witness: &RemainingWitness<C>,
+    transcript: &mut Transcript<C::F>,
+) -> Result<(spartan::Proof<C::Q>, ipa::pair::Proof<C::Secondary>), DeciderError> {
+    let failed = |error: String| prove_error("CycleFold instance", error);
+    let (instance, witness) = (&remaining.cyclefold, &witness.cyclefold);
+    let (Some(segment), Some(blind)) = (witness.segments.first(), witness.blinds.first()) else {
+        return Err(failed("no witness".into()));
+    };
+    let mut oracle = NativeSecondary::new(transcript, &params.context.eisenstein);
+    let (shape, segments, error) = (&shapes.cyclefold, [segment.as_slice()], &witness.error);
+    let (u, x) = (instance.u, &instance.x);
+    let (proof, claims) = spartan::prove(shape, u, x, &segments, error, &mut oracle)
+        .map_err(|error| failed(error.to_string()))?;
+    let statement = pair_statement::<C>(instance, claims)?;
+    let witness = ipa::pair::Witness {
+        first: (segment, *blind),
+        second: (error, witness.error_blind),
+    };
+    let pair = ipa::pair::prove(&pair_key(params)?, &mut oracle, &statement, &witness)
+        .map_err(|error| failed(error.to_string()))?;
+    Ok((proof, pair))
+}
+
+/// Verifies an argument for a statement; what it leaves must be opened.
+///
+/// # Errors
+/// [`DeciderError::Fold`] or [`DeciderError::Rejected`], naming the check.
+pub fn check<C: Cycle, S: StepCircuit<C::F>>(
+    params: &Params<C, S>,
+    shapes: &Shapes<C>,
+    statement: &Statement<C::F>,
+    argument: &Argument<C>,
+) -> Result<Left<C>, DeciderError> {
+    let remaining = argument.ending.verify(params, statement)?;
+    let mut transcript = transcript(params, statement, &argument.ending, &remaining)?;
+    let proofs = &argument.proofs;
+    Rejected::lengths("proofs of kinds", shapes.kinds.len(), proofs.kinds.len())?;
+    let mut claims = Vec::with_capacity(3 * shapes.kinds.len() + 1);
+    let kinds = shapes.kinds.iter().zip(&remaining.running);
+    for ((shape, instance), proof) in kinds.zip(&proofs.kinds) {
+        let mut arithmetic = NativePrimary::new(&mut transcript);
+        let (u, x) = (&instance.u, &instance.x);
+        let left = spartan::verify(&mut arithmetic, shape.dimensions(), u, x, proof, shape)?;
+        claims.extend(left.segments);
+        claims.push(left.error);
+    }
+    check_cyclefold(params, shapes, &remaining, proofs, &mut transcript)?;
+    claims.push(spartan::Claim {
+        point: remaining.point.clone(),
+        value: remaining.value,
+    });
+    let mut arithmetic = NativePrimary::new(&mut transcript);
+    let combined = batch::verify(&mut arithmetic, &claims, &proofs.batch)?;
+    Ok(Left {
+        commitments: commitments(&remaining),
+        combination: combined.rho,
+        point: combined.point,
+        value: combined.value,
+        transcript,
+    })
+}
+
+fn check_cyclefold<C: Cycle, S: StepCircuit<C::F>>(
+    params: &Params<C, S>,
+    shapes: &Shapes<C>,
+    remaining: &Remaining<C>,
+    proofs: &Proofs<C>,
+    transcript: &mut Transcript<C::F>,
+) -> Result<(), DeciderError> {
+    let instance = &remaining.cyclefold;
+    let mut arithmetic = NativeSecondary::new(transcript, &params.context.eisenstein);
+    let shape = &shapes.cyclefold;
+    let (u, x) = (&instance.u, &instance.x);
+    let proof = &proofs.cyclefold;
+    let claims = spartan::verify(&mut arithmetic, shape.dimensions(), u, x, proof, shape)?;
+    let statement = pair_statement::<C>(instance, claims)?;
+    let key = pair_key(params)?;
+    Ok(ipa::pair::verify(&key, &mut arithmetic, &statement, &proofs.pair)?)
+}
+
+/// Ends a run and proves a statement.
+///
+/// # Errors
+/// Those of [`argue`] and of the opening.
 pub fn prove<C: FinalOpening, S: StepCircuit<C::F>, R: RngCore + CryptoRng>(
     params: &Params<C, S>,
     shapes: &Shapes<C>,
@@ -189,13 +399,31 @@ pub fn prove<C: FinalOpening, S: StepCircuit<C::F>, R: RngCore + CryptoRng>(
     statement: &Statement<C::F>,
     rng: &mut R,
 ) -> Result<Proof<C>, DeciderError> {
-    let (argument, claim, table) = argue(params, shapes, run, statement, rng)?;
-    let ArguedTranscript { mut transcript, .. } = claim.1;
-    let claim = claim.0;
-    let opening = C::open(&params.primary, &mut transcript, &claim, &table)?;
+    let argued = argue(params, shapes, run, statement, rng)?;
+    let claim = argued.left.claim(argued.blind)?;
+    let mut transcript = argued.left.transcript;
+    transcript.absorb(&[argued.blind]);
+    let opening = C::open(&params.primary, &mut transcript, &claim, &argued.table)?;
     Ok(Proof {
-        argument,
-        blind: claim.blind,
+        argument: argued.argument,
+        blind: argued.blind,
         opening,
     })
+}
+
+/// Accepts iff the proof proves the statement.
+///
+/// # Errors
+/// [`DeciderError::is_rejection`] tells a false proof from keys that cannot judge it.
+pub fn verify<C: FinalOpening, S: StepCircuit<C::F>>(
+    params: &Params<C, S>,
+    shapes: &Shapes<C>,
+    statement: &Statement<C::F>,
+    proof: &Proof<C>,
+) -> Result<(), DeciderError> {
+    let left = check(params, shapes, statement, &proof.argument)?;
+    let claim = left.claim(proof.blind)?;
+    let mut transcript = left.transcript;
+    transcript.absorb(&[proof.blind]);
+    C::verify(&params.primary, &mut transcript, &claim, &proof.opening)
 }

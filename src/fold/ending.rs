@@ -302,7 +302,7 @@ impl<C: Cycle> Ending<C> {
 
 impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
     /// `t_0` of a statement.
-    fn first_input(&self, statement: &Statement<C::F>) -> Result<C::F, FoldError> {
+    pub(crate) fn first_input(&self, statement: &Statement<C::F>) -> Result<C::F, FoldError> {
         let first = statement.inferences.first();
         first.map(|(input, _)| *input).ok_or(FoldError::Statement {
             what: "the number of inferences",
@@ -310,7 +310,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
     }
 
     /// The state after the last inference of a statement, with `next` as the input of one more.
-    fn end_state(
+    pub(crate) fn end_state(
         &self,
         statement: &Statement<C::F>,
         index: u64,

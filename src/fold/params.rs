@@ -59,7 +59,7 @@ impl<C: KeySource, S: StepCircuit<C::F>> Params<C, S> {
         check_kinds::<C, S>(&kinds, weight_variables)?;
         let context = Context::new()?;
         let cyclefold = cyclefold::shape::<C>()?;
-        let secondary = load_key::<C::Secondary>(cache, cyclefold.key_size(), progress)?;
+        let secondary = load_key::<C::Secondary>(cache, cyclefold.key_size().next_power_of_two(), progress)?;
         // A fixed seed: this instance is a public constant of the circuits, not a secret.
         let mut rng = ChaCha20Rng::from_seed(*b"foldnet cyclefold start instance");
         let start = cyclefold.start(&secondary, false, &mut rng)?;
@@ -281,7 +281,7 @@ fn shape_of<C: Cycle, S: StepCircuit<C::F>>(
 }
 
 /// Inputs of the right lengths whose values are ignored.
-fn sample_inputs<C: Cycle>(
+pub(crate) fn sample_inputs<C: Cycle>(
     kinds: usize,
     weight_variables: usize,
     weights: bool,

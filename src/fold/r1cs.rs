@@ -8,6 +8,7 @@
 
 use crate::fold::error::FoldError;
 use crate::key::CommitmentKey;
+use foldnet_compress::shape::ShapeError;
 use ff::Field;
 use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::field::to_bytes;
@@ -154,6 +155,18 @@ impl<E: CurveEngine> Shape<E> {
             .chain([self.rows()])
             .max()
             .unwrap_or(0)
+    }
+
+    /// The shape in the layout of Spartan.
+    ///
+    /// # Errors
+    /// [`ShapeError`] for dimensions that no circuit here has.
+    pub fn layout(&self) -> Result<foldnet_compress::shape::Shape<E::Scalar>, ShapeError> {
+        let r1cs = &self.r1cs;
+        let entries = |matrix: &SparseMatrix<E::Scalar>| matrix.iter().collect::<Vec<_>>();
+        let matrices = [r1cs.A(), r1cs.B(), r1cs.C()].map(entries);
+        let segments = self.segments.clone();
+        foldnet_compress::shape::Shape::new(self.rows(), segments, r1cs.num_io(), matrices)
     }
 
     /// A digest of the matrices and of the segment lengths, as bytes to hash.

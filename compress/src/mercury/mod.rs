@@ -25,7 +25,7 @@ use halo2curves::group::Curve;
 use nova_snark::provider::hyperkzg;
 use nova_snark::provider::mercury::{EvaluationArgument, EvaluationEngine};
 use nova_snark::traits::evaluation::EvaluationEngineTrait;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use words::{Word, decode_point, decode_scalar, point_words, scalar_word};
 
@@ -333,4 +333,19 @@ pub fn to_nova(opening: &Opening) -> EvaluationArgument<MercuryEngine> {
         sz,
         sy,
     )
+}
+
+/// The encoding is that of [`Opening::to_bytes`].
+impl Serialize for Opening {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_bytes().serialize(serializer)
+    }
+}
+
+/// Decoding is as strict as [`Opening::decode`].
+impl<'de> Deserialize<'de> for Opening {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = Vec::<u8>::deserialize(deserializer)?;
+        Opening::decode(&bytes).map_err(serde::de::Error::custom)
+    }
 }
