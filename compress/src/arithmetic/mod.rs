@@ -10,8 +10,10 @@
 //! 128 bits ([`foldnet_gadgets::challenge`]).
 
 mod native;
+mod primary;
 
 pub use native::{NativePrimary, NativeSecondary};
+pub use primary::CircuitPrimary;
 
 use bellpepper_core::ConstraintSystem;
 use foldnet_gadgets::CircuitField;
