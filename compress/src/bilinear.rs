@@ -48,11 +48,29 @@ pub struct CircuitMatrices<F> {
 }
 
 /// `gamma^matrix eq(r_low, row) eq(s_low, column)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 struct Monomial {
     matrix: usize,
     row: usize,
     column: usize,
+}
+
+/// What the constraints of an evaluation come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tiling {
+    /// Low bits of row and column: a tile has `2^low[0]` rows and `2^low[1]` columns.
+    pub low: [usize; 2],
+    /// Monomials that occur.
+    pub monomials: usize,
+    /// Tiles with entries.
+    pub tiles: usize,
+}
+
+impl Monomial {
+    /// Its number among all monomials for a choice of low bits.
+    fn slot(&self, [row_bits, column_bits]: [usize; 2]) -> usize {
+        (((self.matrix << row_bits) | self.row) << column_bits) | self.column
+    }
 }
 
 /// A tile with entries.
@@ -69,32 +87,27 @@ struct Tile {
 const LOW_LIMIT: usize = 9;
 
 impl<F: CircuitField> CircuitMatrices<F> {
-    /// Arranges the matrices of a shape.
+    /// Arranges the matrices of a shape: a few passes over its entries.
     pub fn new(shape: &Shape<F>) -> Self {
         let dimensions = shape.dimensions().clone();
         let positions = positions(&dimensions);
         let low = choose_low(shape, &positions);
-        let mut tiles: BTreeMap<[usize; 2], Vec<(Monomial, F)>> = BTreeMap::new();
-        for (place, monomial, value) in placed(shape, &positions, low) {
-            tiles.entry(place).or_default().push((monomial, *value));
+        let (mut tiles, numbers) = tiles(shape, &positions, low);
+        let (monomials, slots) = monomials(shape, &positions, low);
+
+        // The first position of each tile's entries, then one by one.
+        let mut next: Vec<usize> = tiles.iter().map(|tile| tile.start).collect();
+        let mut entries = vec![(0, F::ZERO); numbers.len()];
+        for ((_, monomial, value), tile) in placed(shape, &positions, low).zip(numbers) {
+            entries[next[tile]] = (slots[monomial.slot(low)], *value);
+            next[tile] += 1;
         }
-        let monomials = numbered(tiles.values().flatten().map(|(monomial, _)| *monomial));
-        let mut entries = Vec::with_capacity(shape.entries());
-        let mut arranged = Vec::with_capacity(tiles.len());
-        for (place, tile) in tiles {
-            let start = entries.len();
-            entries.extend(tile.iter().map(|(m, value)| (monomials[m], *value)));
-            arranged.push(Tile {
-                place,
-                start,
-                end: entries.len(),
-            });
-        }
+        tiles.sort_by_key(|tile| tile.place);
         CircuitMatrices {
             dimensions,
             low,
-            monomials: monomials.into_keys().collect(),
-            tiles: arranged,
+            monomials,
+            tiles,
             entries,
         }
     }
@@ -102,6 +115,15 @@ impl<F: CircuitField> CircuitMatrices<F> {
     /// The sizes of the shape.
     pub fn dimensions(&self) -> &Dimensions {
         &self.dimensions
+    }
+
+    /// The sizes that the constraints come from.
+    pub fn tiling(&self) -> Tiling {
+        Tiling {
+            low: self.low,
+            monomials: self.monomials.len(),
+            tiles: self.tiles.len(),
+        }
     }
 
     /// `(A + gamma B + gamma^2 C)~(rows, columns)`, enforced.
@@ -284,57 +306,108 @@ fn placed<'a, F: CircuitField>(
     })
 }
 
-/// Numbers the monomials that occur, in order.
-fn numbered(monomials: impl Iterator<Item = Monomial>) -> BTreeMap<Monomial, u32> {
-    let mut numbers: BTreeMap<Monomial, u32> = monomials.map(|monomial| (monomial, 0)).collect();
-    for (number, slot) in numbers.values_mut().enumerate() {
-        *slot = number as u32;
+/// The tiles with entries, in the order in which they are met, and the tile of each entry.
+///
+/// Entries come row after row, so that a tile is new if its column of tiles was last met in another
+/// row of tiles.
+fn tiles<F: CircuitField>(
+    shape: &Shape<F>,
+    positions: &[usize],
+    low: [usize; 2],
+) -> (Vec<Tile>, Vec<usize>) {
+    let mut met = vec![(usize::MAX, 0); high_columns(shape, low)];
+    let mut tiles: Vec<Tile> = Vec::new();
+    let mut numbers = Vec::with_capacity(shape.entries());
+    for ([i, j], ..) in placed(shape, positions, low) {
+        if met[j].0 != i {
+            met[j] = (i, tiles.len());
+            tiles.push(Tile {
+                place: [i, j],
+                start: 0,
+                end: 0,
+            });
+        }
+        let number = met[j].1;
+        tiles[number].end += 1;
+        numbers.push(number);
     }
-    numbers
+    let mut start = 0;
+    for tile in &mut tiles {
+        (tile.start, tile.end) = (start, start + tile.end);
+        start = tile.end;
+    }
+    (tiles, numbers)
+}
+
+/// The monomials that occur, in the order of their slots, and the number of each slot.
+fn monomials<F: CircuitField>(
+    shape: &Shape<F>,
+    positions: &[usize],
+    low: [usize; 2],
+) -> (Vec<Monomial>, Vec<u32>) {
+    let mut used = vec![None; slots(low)];
+    for (_, monomial, _) in placed(shape, positions, low) {
+        used[monomial.slot(low)] = Some(monomial);
+    }
+    let mut found = Vec::new();
+    let mut numbers = Vec::with_capacity(used.len());
+    for monomial in used {
+        numbers.push(found.len() as u32);
+        found.extend(monomial);
+    }
+    (found, numbers)
+}
+
+/// Number of monomials for a choice of low bits.
+fn slots([row_bits, column_bits]: [usize; 2]) -> usize {
+    3 << (row_bits + column_bits)
+}
+
+/// Number of columns of tiles.
+fn high_columns<F: CircuitField>(shape: &Shape<F>, [_, column_bits]: [usize; 2]) -> usize {
+    1 << (shape.dimensions().column_variables() - column_bits)
 }
 
 /// Low bits of row and column with the fewest constraints, found by descent.
 fn choose_low<F: CircuitField>(shape: &Shape<F>, positions: &[usize]) -> [usize; 2] {
     let dimensions = shape.dimensions();
-    let limits =
-        [dimensions.row_variables(), dimensions.column_variables()].map(|v| v.min(LOW_LIMIT));
-    let mut best = limits.map(|limit| limit.min(4));
-    let mut least = cost(shape, positions, best);
+    let variables = [dimensions.row_variables(), dimensions.column_variables()];
+    let limits = variables.map(|variables| variables.min(LOW_LIMIT));
+    let mut best = variables.map(|variables| (variables / 3).min(LOW_LIMIT));
+    let mut costs = BTreeMap::from([(best, cost(shape, positions, best))]);
     loop {
-        let [row, column] = best;
-        let around = [
-            [row + 1, column],
-            [row, column + 1],
-            [row + 1, column + 1],
-            [row.saturating_sub(1), column],
-            [row, column.saturating_sub(1)],
-            [row + 1, column.saturating_sub(1)],
-            [row.saturating_sub(1), column + 1],
-        ];
-        let around = around.into_par_iter();
-        let around = around.filter(|low| low[0] <= limits[0] && low[1] <= limits[1]);
-        let found = around.map(|low| (cost(shape, positions, low), low)).min();
-        match found {
-            Some((cost, low)) if cost < least => (least, best) = (cost, low),
+        let around = neighbours(best, limits).into_iter();
+        let new: Vec<_> = around.filter(|low| !costs.contains_key(low)).collect();
+        costs.par_extend(
+            new.into_par_iter()
+                .map(|low| (low, cost(shape, positions, low))),
+        );
+        let least = costs.iter().min_by_key(|(_, cost)| **cost);
+        match least {
+            Some((low, _)) if *low != best => best = *low,
             _ => return best,
         }
     }
 }
 
+/// Choices that differ by at most one in each of both bits.
+fn neighbours([row, column]: [usize; 2], limits: [usize; 2]) -> Vec<[usize; 2]> {
+    let rows = row.saturating_sub(1)..=(row + 1).min(limits[0]);
+    let columns = column.saturating_sub(1)..=(column + 1).min(limits[1]);
+    rows.flat_map(|row| columns.clone().map(move |column| [row, column]))
+        .collect()
+}
+
 /// Monomials, tiles, rows of tiles and eq tables for a choice of low bits.
 fn cost<F: CircuitField>(shape: &Shape<F>, positions: &[usize], low: [usize; 2]) -> usize {
-    let dimensions = shape.dimensions();
     let [row_bits, column_bits] = low;
-    let high_rows = dimensions.rows().div_ceil(1 << row_bits);
-    let high_columns = 1 << (dimensions.column_variables() - column_bits);
-    // Entries come row after row, so that a tile is new if its column of tiles was last met in
-    // another row of tiles.
+    let high_rows = shape.dimensions().rows().div_ceil(1 << row_bits);
+    let high_columns = high_columns(shape, low);
     let mut met = vec![usize::MAX; high_columns];
-    let mut used = vec![false; 3 << (row_bits + column_bits)];
+    let mut used = vec![false; slots(low)];
     let mut products = 0;
     for ([i, j], monomial, _) in placed(shape, positions, low) {
-        let slot = (monomial.matrix << row_bits | monomial.row) << column_bits | monomial.column;
-        products += usize::from(!std::mem::replace(&mut used[slot], true));
+        products += usize::from(!std::mem::replace(&mut used[monomial.slot(low)], true));
         products += usize::from(std::mem::replace(&mut met[j], i) != i);
     }
     products + high_rows + high_columns + (3 << row_bits) + (1 << column_bits)
