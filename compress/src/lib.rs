@@ -22,3 +22,4 @@ pub mod nonnative;
 pub mod shape;
 pub mod spartan;
 pub mod structured;
+mod tables;

@@ -10,9 +10,11 @@
 //! 128 bits ([`foldnet_gadgets::challenge`]).
 
 mod native;
-mod secondary;
 
+mod primary;
+mod secondary;
 pub use native::{NativePrimary, NativeSecondary};
+pub use primary::CircuitPrimary;
 pub use secondary::CircuitSecondary;
 
 use bellpepper_core::ConstraintSystem;
