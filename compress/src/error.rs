@@ -1,5 +1,6 @@
 //! Why a proof is rejected.
 
+use bellpepper_core::SynthesisError;
 use thiserror::Error;
 
 /// A verifier's verdict against a proof.
@@ -38,6 +39,16 @@ impl Rejected {
                 expected,
                 got,
             })
+        }
+    }
+}
+
+impl From<Rejected> for SynthesisError {
+    fn from(error: Rejected) -> Self {
+        match error {
+            Rejected::Length { .. } => SynthesisError::IncompatibleLengthVector(error.to_string()),
+            // The only variant with room for a cause.
+            Rejected::Check { .. } => SynthesisError::IoError(std::io::Error::other(error)),
         }
     }
 }

@@ -10,8 +10,10 @@
 //! 128 bits ([`foldnet_gadgets::challenge`]).
 
 mod native;
+mod secondary;
 
 pub use native::{NativePrimary, NativeSecondary};
+pub use secondary::CircuitSecondary;
 
 use bellpepper_core::ConstraintSystem;
 use foldnet_gadgets::CircuitField;

@@ -127,6 +127,7 @@ impl Challenge {
 pub struct ChallengeWires<F: CircuitField> {
     choices: Vec<Wire<F>>,
     signs: Vec<Wire<F>>,
+    both: Vec<Wire<F>>,
     components: (Wire<F>, Wire<F>),
     value: Challenge,
 }
@@ -147,39 +148,68 @@ impl<F: CircuitField> ChallengeWires<F> {
         let all = bits(cs, hash, F::NUM_BITS as usize)?;
         let choices: Vec<_> = all.iter().take(DIGITS).cloned().collect();
         let signs: Vec<_> = all.iter().skip(DIGITS).take(DIGITS).cloned().collect();
-        let components = Self::constrain_components(cs, &choices, &signs)?;
+        let both = Self::constrain_digits(cs, &choices, &signs)?;
+        let components = Self::constrain_components(cs, &choices, &signs, &both)?;
         Ok(ChallengeWires {
             choices,
             signs,
+            both,
             components,
             value: Challenge::from_hash(&hash.value()),
         })
     }
 
-    /// With choice `c` and sign `s`, digit `i` adds `2^i (1 - 2 s)(1 - c)` to the first component
-    /// and `2^i (1 - 2 s) c` to the second. The components are variables of their own because
-    /// they are used often and would otherwise drag 192 terms along.
-    fn constrain_components<CS: ConstraintSystem<F>>(
+    /// The product of choice and sign of each digit.
+    fn constrain_digits<CS: ConstraintSystem<F>>(
         cs: &mut CS,
         choices: &[Wire<F>],
         signs: &[Wire<F>],
-    ) -> Result<(Wire<F>, Wire<F>), SynthesisError> {
-        let start = Wire::constant(power_of_two(DIGITS as u32));
-        let (mut a0, mut a1) = (start.clone(), start);
+    ) -> Result<Vec<Wire<F>>, SynthesisError> {
+        let digits = choices.iter().zip(signs).enumerate();
+        digits
+            .map(|(i, (c, s))| cs.product(|| format!("digit {i} choice and sign"), c, s))
+            .collect()
+    }
+
+    /// With choice `c` and sign `s`, digit `i` adds `2^i (1 - 2 s)(1 - c)` to the first component
+    /// and `2^i (1 - 2 s) c` to the second: their sums over the digits given.
+    fn weigh(choices: &[Wire<F>], signs: &[Wire<F>], both: &[Wire<F>]) -> (Wire<F>, Wire<F>) {
+        let (mut a0, mut a1) = (Wire::zero(), Wire::zero());
         let mut weight = F::ONE;
-        for (i, (choice, sign)) in choices.iter().zip(signs).enumerate() {
-            let both = cs.product(|| format!("digit {i} choice and sign"), choice, sign)?;
+        for ((choice, sign), both) in choices.iter().zip(signs).zip(both) {
             let second = choice.sub(&both.scale(F::from(2)));
             let digit = Wire::one().sub(&sign.scale(F::from(2)));
             a0.add_scaled(weight, &digit.sub(&second));
             a1.add_scaled(weight, &second);
             weight = weight.double();
         }
+        (a0, a1)
+    }
+
+    /// The components are variables of their own because they are used often and would otherwise
+    /// drag 192 terms along.
+    fn constrain_components<CS: ConstraintSystem<F>>(
+        cs: &mut CS,
+        choices: &[Wire<F>],
+        signs: &[Wire<F>],
+        both: &[Wire<F>],
+    ) -> Result<(Wire<F>, Wire<F>), SynthesisError> {
+        let (a0, a1) = Self::weigh(choices, signs, both);
+        let start = power_of_two(DIGITS as u32);
+        let (a0, a1) = (a0.add_constant(start), a1.add_constant(start));
         let first = cs.wire(|| "component 0", a0.value())?;
         cs.enforce_equal(|| "component 0", &first, &a0);
         let second = cs.wire(|| "component 1", a1.value())?;
         cs.enforce_equal(|| "component 1", &second, &a1);
         Ok((first, second))
+    }
+
+    /// Linear forms `(l0, l1)` with `l_k = a_k mod 2^count` and `|l_k| < 2^count`: the sums of the
+    /// `count` lowest digits; all of them when there are fewer.
+    pub fn low_components(&self, count: usize) -> (Wire<F>, Wire<F>) {
+        let count = count.min(DIGITS);
+        let low = |wires: &[Wire<F>]| wires.iter().take(count).cloned().collect::<Vec<_>>();
+        Self::weigh(&low(&self.choices), &low(&self.signs), &low(&self.both))
     }
 
     /// The choice bits, least significant digit first: 64 boolean wires.

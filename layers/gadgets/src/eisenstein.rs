@@ -154,7 +154,8 @@ impl Eisenstein {
     }
 
     /// `self / divisor` with each component rounded to nearest; exact when the division is.
-    fn divide(&self, divisor: &Self) -> Self {
+    #[must_use]
+    pub fn divide(&self, divisor: &Self) -> Self {
         let norm = divisor.norm();
         let numerator = self.mul(&divisor.conjugate());
         Eisenstein {
@@ -337,7 +338,7 @@ impl<F: CircuitField, Q: CircuitField> EisensteinParams<F, Q> {
 }
 
 /// The modulus of a field.
-fn modulus<S: CircuitField>() -> BigInt {
+pub fn modulus<S: CircuitField>() -> BigInt {
     integer(&-S::ONE) + 1
 }
 
@@ -346,8 +347,8 @@ fn integer<S: CircuitField>(x: &S) -> BigInt {
     BigInt::from_bytes_le(Sign::Plus, &to_bytes(x))
 }
 
-/// The field element of a signed integer.
-fn element<S: CircuitField>(x: &BigInt) -> S {
+/// The field element of a signed integer, reduced modulo the field.
+pub fn element<S: CircuitField>(x: &BigInt) -> S {
     let radix = power_of_two::<S>(64);
     let digits = x.magnitude().to_u64_digits();
     let magnitude = digits
@@ -366,7 +367,7 @@ fn components<S: CircuitField>(x: &Eisenstein) -> [S; 2] {
 }
 
 /// The integer in `(-p/2, p/2)` of a field element.
-fn signed<S: CircuitField>(x: &S) -> BigInt {
+pub fn signed<S: CircuitField>(x: &S) -> BigInt {
     let (positive, negative) = (integer(x), integer(&-*x));
     if positive <= negative {
         positive
