@@ -131,6 +131,28 @@ fn parts<F: CircuitField>(base: usize, scalar: &Scalar<F>) -> Vec<Part<F>> {
     }
 }
 
+/// Gives the top bit of each component a variable of its own: arithmetics make it a form of all
+/// other bits, which every row would repeat. One constraint a component.
+fn own_top_bits<F: CircuitField, CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    scalars: &[Scalar<F>],
+) -> Result<Vec<Scalar<F>>, SynthesisError> {
+    let mut owned = scalars.to_vec();
+    for (base, scalar) in owned.iter_mut().enumerate() {
+        let Scalar::Bits(bits) = scalar else { continue };
+        for (i, component) in bits.components.iter_mut().enumerate() {
+            let Some(top) = component.last_mut() else {
+                continue;
+            };
+            let name = || format!("scalar {base} component {i} top bit");
+            let bit = cs.wire(name, top.value())?;
+            cs.enforce_equal(name, &bit, top);
+            *top = bit;
+        }
+    }
+    Ok(owned)
+}
+
 /// Packs the bits of all scalars, digits of challenges first, so that single bits fill gaps.
 fn windows<F: CircuitField>(scalars: &[Scalar<F>], width: usize) -> Vec<Window<F>> {
     let all = scalars.iter().enumerate();
@@ -487,6 +509,7 @@ pub(super) fn linear_sums<F: CircuitField, CS: ConstraintSystem<F>>(
     constants: Option<&[Coordinates<F>]>,
     (offset, beta, width): (Coordinates<F>, F, usize),
 ) -> Result<Vec<Sum<F>>, SynthesisError> {
+    let scalars = &own_top_bits(cs, scalars)?;
     let tables = Tables::new(scalars, bases, offset, beta)?;
     let windows = windows(scalars, width);
     let track = !cs.is_witness_generator();
