@@ -29,6 +29,9 @@
 //! and no one knows a relation between `G`, `H` and `U`. The blind and the last `a` are revealed:
 //! this hides nothing about a vector that is not masked by its owner.
 
+pub mod circuit;
+mod curve;
+mod msm;
 pub mod pair;
 mod points;
 mod scalars;

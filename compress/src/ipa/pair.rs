@@ -18,6 +18,7 @@ use crate::error::Rejected;
 use ff::Field;
 use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::sumcheck::eq_table;
+use nova_snark::provider::traits::DlogGroup;
 use serde::{Deserialize, Serialize};
 
 /// A claim that Spartan left: the polynomial in a commitment has a value at a point.
@@ -59,6 +60,21 @@ pub struct Proof<E: CurveEngine> {
     pub cross: [E::Scalar; 2],
     /// The opening of `W + tau E`.
     pub opening: super::Proof<E>,
+}
+
+impl<E: CurveEngine> Proof<E> {
+    /// A proof of the right shape that proves nothing, for the synthesis of shapes.
+    pub fn placeholder(variables: usize) -> Self {
+        let generator = Commitment::<E>::new(E::GE::r#gen());
+        Proof {
+            cross: [E::Scalar::ONE; 2],
+            opening: super::Proof {
+                rounds: vec![[generator; 2]; variables],
+                scalar: E::Scalar::ONE,
+                blind: E::Scalar::ONE,
+            },
+        }
+    }
 }
 
 /// The four values, known and sent.
