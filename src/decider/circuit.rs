@@ -437,7 +437,9 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
             second: claim(second, claims.error),
         };
         let key = pair_key(self.params).map_err(|_| SynthesisError::AssignmentMissing)?;
-        ipa::circuit::verify(&key, &mut arithmetic, &statement, &self.inputs.proofs.pair)
+        let layout = ipa::circuit::Layout::cheapest(key.variables());
+        let proof = &self.inputs.proofs.pair;
+        ipa::circuit::verify(&mut arithmetic, &key, layout, &statement, proof)
     }
 }
 

@@ -5,7 +5,9 @@
 //! proof verifies, by the circuit in [`circuit`]. [`statement`] says how inputs and outputs look to
 //! both, [`public`] what the Groth16 proof shows a contract.
 
+pub mod circuit;
 pub mod error;
+pub mod groth16;
 pub mod opening;
 pub mod public;
 pub mod spartan;

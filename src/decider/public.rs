@@ -7,7 +7,6 @@
 //! either Poseidon collides or two different polynomials of low degree agree at `gamma`, which was
 //! drawn after both were fixed.
 
-use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::hash::Tag;
 
 /// Domain of `p`.
@@ -47,12 +46,4 @@ impl<T> PublicData<T> {
         elements.push(self.value);
         elements
     }
-}
-
-/// `f = sum_j elements_j gamma^j`.
-pub fn fingerprint<F: CircuitField>(elements: &[F], gamma: F) -> F {
-    elements
-        .iter()
-        .rev()
-        .fold(F::ZERO, |sum, element| sum * gamma + element)
 }

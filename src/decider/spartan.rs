@@ -7,6 +7,7 @@
 
 use crate::decider::error::DeciderError;
 use crate::decider::opening::{self, FinalOpening, prove_error};
+use crate::fold::cyclefold::{self, OPERATIONS, PUBLIC_INPUTS};
 use crate::fold::ending::{Ending, Remaining, RemainingWitness};
 use crate::fold::params::Params;
 use crate::fold::prover::Recursion;
@@ -16,7 +17,9 @@ use ff::Field;
 use foldnet_compress::arithmetic::{NativePrimary, NativeSecondary};
 use foldnet_compress::error::Rejected;
 use foldnet_compress::shape::Shape;
+use foldnet_compress::structured::{self, StructuredMatrices};
 use foldnet_compress::{batch, ipa, spartan};
+use foldnet_gadgets::challenge::DIGITS;
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::hash::Tag;
@@ -71,6 +74,8 @@ pub struct Shapes<C: Cycle> {
     pub kinds: Vec<Shape<C::F>>,
     /// The CycleFold circuit.
     pub cyclefold: Shape<C::Q>,
+    /// Its matrices, by what they repeat.
+    pub structured: StructuredMatrices<C::Q>,
 }
 
 /// The one claim that is left of an argument.
@@ -107,16 +112,24 @@ impl<C: Cycle> Shapes<C> {
     /// # Errors
     /// [`DeciderError::Prove`] when a circuit has no such layout, which none of these has.
     pub fn new<S: StepCircuit<C::F>>(params: &Params<C, S>) -> Result<Self, DeciderError> {
+        let unlaid = |error| prove_error("shape", error);
         let kinds = params.shapes.iter().map(|shape| shape.layout());
+        let matrices = cyclefold::matrices::<C>()?;
+        let layout = structured::Layout {
+            operations: OPERATIONS.trailing_zeros() as usize,
+            digits: DIGITS.trailing_zeros() as usize,
+            slots: cyclefold::SLOT_BITS,
+            public: (1 + PUBLIC_INPUTS).next_power_of_two().trailing_zeros() as usize,
+            stride: PUBLIC_INPUTS / OPERATIONS,
+        };
+        let entries = [&matrices.a, &matrices.b, &matrices.c].map(Vec::as_slice);
         Ok(Shapes {
             kinds: kinds.collect::<Result<_, _>>().map_err(unlaid)?,
             cyclefold: params.cyclefold.layout().map_err(unlaid)?,
+            structured: StructuredMatrices::new(layout, entries)
+                .map_err(|error| prove_error("CycleFold shape", error))?,
         })
     }
-}
-
-fn unlaid(error: foldnet_compress::shape::ShapeError) -> DeciderError {
-    prove_error("shape", error)
 }
 
 /// The start of the transcript: statement, folded instances, accumulator.

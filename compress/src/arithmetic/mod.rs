@@ -10,9 +10,9 @@
 //! 128 bits ([`foldnet_gadgets::challenge`]).
 
 mod native;
-
 mod primary;
 mod secondary;
+
 pub use native::{NativePrimary, NativeSecondary};
 pub use primary::CircuitPrimary;
 pub use secondary::CircuitSecondary;
