@@ -9,18 +9,26 @@
 //!
 //! * Enforced: the operations; `P_j` and `Q_j` on the curve.
 //! * Assumed: whoever folds an instance constructed the IO from its own variables.
+//!
+//! # Layout
+//!
+//! Rows and variables are placed at addresses `(operation | digit | slot)` of 2, 6 and 3 bits, so
+//! that the matrices repeat one block and their multilinear extensions are products of small
+//! factors. A digit, in the order of processing, has slots 0 to 6; slot 7 of the first digits holds
+//! what an operation has besides its digits. Other addresses are empty: zero variables without
+//! constraints, and rows `0 * 0 = 0`. The layout permutes and pads; it cannot change what is proven.
 
 use crate::fold::error::FoldError;
 use crate::fold::r1cs::{Fresh, FreshWitness, Proven, Shape};
 use crate::key::CommitmentKey;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
-use foldnet_gadgets::challenge::Challenge;
+use foldnet_gadgets::challenge::{Challenge, DIGITS};
 use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::cycle::{Cycle, curve_b, endomorphism};
 use foldnet_gadgets::field::CircuitField;
 use foldnet_gadgets::point::{MultiplierWires, PointWires, multiply_add};
-use foldnet_gadgets::system::{ShapeSystem, WitnessSystem};
+use foldnet_gadgets::system::{Matrices, ShapeSystem, WitnessSystem};
 use foldnet_gadgets::wire::WireSystem;
 use nova_snark::traits::Engine;
 use rand_core::{CryptoRng, RngCore};
@@ -31,6 +39,96 @@ pub const OPERATIONS: usize = 4;
 
 /// Public inputs of one instance: two challenges and three points an operation.
 pub const PUBLIC_INPUTS: usize = 2 + 6 * OPERATIONS;
+
+/// Bits of the slot in an address.
+pub const SLOT_BITS: usize = 3;
+
+/// Rows, and variables, of the shape: all addresses.
+pub const ADDRESSES: usize = OPERATIONS * DIGITS << SLOT_BITS;
+
+/// Slots that a digit fills; the next one is for everything else.
+const DIGIT_SLOTS: usize = 7;
+
+/// How many rows, or variables, the circuit has in the order of synthesis.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    what: &'static str,
+    /// Before the first operation.
+    head: usize,
+    /// In an operation, before its digits.
+    before: usize,
+    /// In an operation, after its digits.
+    after: usize,
+}
+
+/// Constraints: two points on the curve; two aggregates, a sum, two coordinates.
+const ROWS: Sizes = Sizes {
+    what: "rows",
+    head: 0,
+    before: 6,
+    after: 8,
+};
+
+/// Variables: two splits; squares and cubes of two abscissas; those of a sum.
+const VARIABLES: Sizes = Sizes {
+    what: "variables",
+    head: 2,
+    before: 4,
+    after: 4,
+};
+
+impl Sizes {
+    /// The address of each row, or variable, in the order of synthesis.
+    fn addresses(&self, count: usize) -> Result<Vec<usize>, FoldError> {
+        let address = |operation: usize, digit: usize, slot: usize| {
+            (operation * DIGITS + digit) << SLOT_BITS | slot
+        };
+        let digits = DIGITS * DIGIT_SLOTS;
+        let extras = self.before + self.after;
+        let expected = self.head + OPERATIONS * (extras + digits);
+        if expected != count || extras + self.head > DIGITS {
+            let message = format!("CycleFold {}: expected {expected}, got {count}", self.what);
+            return Err(FoldError::Shape(message));
+        }
+        let head = (0..self.head).map(|i| address(0, extras + i, DIGIT_SLOTS));
+        let operation = |j| {
+            let extra = move |i| address(j, i, DIGIT_SLOTS);
+            let digit = move |i| address(j, i / DIGIT_SLOTS, i % DIGIT_SLOTS);
+            let before = (0..self.before).map(extra);
+            let after = (self.before..extras).map(extra);
+            before.chain((0..digits).map(digit)).chain(after)
+        };
+        Ok(head.chain((0..OPERATIONS).flat_map(operation)).collect())
+    }
+}
+
+/// Places matrices that are in the order of synthesis.
+fn place<F: CircuitField>(matrices: Matrices<F>) -> Result<Matrices<F>, FoldError> {
+    let rows = ROWS.addresses(matrices.rows)?;
+    let variables = VARIABLES.addresses(matrices.variables)?;
+    let column = |i: usize| match i.checked_sub(matrices.variables) {
+        Some(input) => Some(ADDRESSES + input),
+        None => variables.get(i).copied(),
+    };
+    let place = |entries: Vec<(usize, usize, F)>| {
+        let placed = entries
+            .into_iter()
+            .map(|(i, j, value)| Some((*rows.get(i)?, column(j)?, value)));
+        let mut placed: Vec<_> = placed
+            .collect::<Option<_>>()
+            .ok_or_else(|| FoldError::Shape("a CycleFold entry outside the matrices".into()))?;
+        placed.sort_by_key(|(row, column, _)| (*row, *column));
+        Ok(placed)
+    };
+    Ok(Matrices {
+        rows: ADDRESSES,
+        variables: ADDRESSES,
+        inputs: matrices.inputs,
+        a: place(matrices.a)?,
+        b: place(matrices.b)?,
+        c: place(matrices.c)?,
+    })
+}
 
 /// `result = p + r * q`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,14 +234,37 @@ fn synthesize<C: Cycle, CS: ConstraintSystem<C::Q>>(
     Ok(())
 }
 
-/// The shape of the circuit: one segment.
+/// The matrices in the order of synthesis.
+fn synthesized<C: Cycle>() -> Result<Matrices<C::Q>, FoldError> {
+    let mut system = ShapeSystem::default();
+    synthesize::<C, _>(&mut system, &sample::<C>())?;
+    Ok(system.into_matrices())
+}
+
+/// Numbers of constraints and of variables, without the empty addresses.
 ///
 /// # Errors
 /// Those of synthesis.
+pub fn filled<C: Cycle>() -> Result<(usize, usize), FoldError> {
+    let matrices = synthesized::<C>()?;
+    Ok((matrices.rows, matrices.variables))
+}
+
+/// The matrices of the circuit, in the layout that the module describes: [`ADDRESSES`] rows, as
+/// many variables, then `(u, X)`.
+///
+/// # Errors
+/// Those of synthesis; [`FoldError::Shape`] when the circuit has other sizes than the layout.
+pub fn matrices<C: Cycle>() -> Result<Matrices<C::Q>, FoldError> {
+    place(synthesized::<C>()?)
+}
+
+/// The shape of the circuit: one segment.
+///
+/// # Errors
+/// Those of [`matrices`].
 pub fn shape<C: Cycle>() -> Result<Shape<C::Secondary>, FoldError> {
-    let mut system = ShapeSystem::default();
-    synthesize::<C, _>(&mut system, &sample::<C>())?;
-    let matrices = system.into_matrices();
+    let matrices = matrices::<C>()?;
     let segments = vec![matrices.variables];
     Shape::new(matrices, segments)
 }
@@ -192,7 +313,16 @@ pub fn prove<C: Cycle, R: RngCore + CryptoRng>(
     let mut system = WitnessSystem::with_capacity(variables);
     synthesize::<C, _>(&mut system, operations)?;
     let blind = C::Q::random(rng);
-    let witness = system.into_auxiliary();
+    let values = system.into_auxiliary();
+    let mut witness = vec![C::Q::ZERO; variables];
+    for (address, value) in VARIABLES.addresses(values.len())?.into_iter().zip(values) {
+        let slot = witness.get_mut(address).ok_or_else(|| {
+            FoldError::Shape(format!(
+                "CycleFold variable at address {address} of {variables}"
+            ))
+        })?;
+        *slot = value;
+    }
     let commitment = Shape::commit_segment(key, &witness, blind)?;
     let fresh = Fresh {
         segments: vec![commitment],
