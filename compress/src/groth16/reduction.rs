@@ -202,3 +202,42 @@ pub(super) fn quotient(domain: &Domain, mut a: Vec<Fr>, mut b: Vec<Fr>) -> Vec<F
         .for_each(|((a, b), c)| *a = *a * b - c);
     a
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ark_ff::FftField;
+
+    #[test]
+    fn roots_are_those_of_circom() {
+        // arkworks has the same generator, 5.
+        let theirs = ark_bn254::Fr::TWO_ADIC_ROOT_OF_UNITY;
+        let ours = super::super::points::ark_scalar(&root_of_unity(Fr::S));
+        assert_eq!(ours, theirs);
+        assert_eq!(root_of_unity(5).square(), root_of_unity(4));
+        assert_eq!(root_of_unity(0), Fr::ONE);
+        assert_eq!(root_of_unity(1), -Fr::ONE);
+    }
+
+    #[test]
+    fn odd_values_and_odd_basis_give_the_multiple_of_the_vanishing_polynomial() {
+        let log = 4;
+        let half = root_of_unity(log + 1);
+        let domain = Domain {
+            log,
+            root: half.square(),
+            half,
+        };
+        let a: Vec<Fr> = (0..16).map(|i| Fr::from(i * i + 3)).collect();
+        let b: Vec<Fr> = (0..16).map(|i| Fr::from(7 * i + 1)).collect();
+        let c: Vec<Fr> = a.iter().zip(&b).map(|(a, b)| a * b).collect();
+        let tau = Fr::from(1234567);
+        let inner = |values: &[Fr], basis: &[Fr]| -> Fr {
+            values.iter().zip(basis).map(|(x, y)| x * y).sum()
+        };
+        let basis = domain.basis(&tau);
+        let [at, bt, ct] = [&a, &b, &c].map(|values| inner(values, &basis));
+        let values = quotient(&domain, a, b);
+        assert_eq!(inner(&values, &domain.odd_basis(&tau)), at * bt - ct);
+    }
+}
