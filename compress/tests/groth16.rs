@@ -166,9 +166,14 @@ fn wrong_witness_is_refused_before_proving() {
         error: 1,
         ..squares(5)
     });
+    let wrong = wrong.unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(4);
-    let refused = prove(&SETUP.key, &SETUP.shape, &wrong.unwrap(), &mut rng);
+    let refused = prove(&SETUP.key, &SETUP.shape, &wrong, &mut rng);
     assert!(matches!(refused, Err(Error::Unsatisfied { row: 20 })));
+    let refused = SETUP.shape.check(&wrong);
+    assert!(matches!(refused, Err(Error::Unsatisfied { row: 20 })));
+    let right = Assignment::of(&squares(5)).unwrap();
+    assert!(SETUP.shape.check(&right).is_ok());
 }
 
 #[test]

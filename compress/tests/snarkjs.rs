@@ -213,6 +213,20 @@ fn keys_without_contribution_are_insecure() {
 }
 
 #[test]
+fn contribution_that_changes_nothing_is_insecure() {
+    let mut bytes = zkey("start.zkey");
+    let (start, length) = section(&bytes, 10);
+    assert_eq!((start + length, length), (bytes.len(), 68));
+    let (sizes, _) = section(&bytes, 2);
+    let delta = bytes[sizes + 468..sizes + 532].to_vec();
+    bytes[start + 64] = 1;
+    bytes[start - 8..start].copy_from_slice(&(68u64 + 392).to_le_bytes());
+    bytes.extend(delta);
+    bytes.extend([0; 392 - 64]);
+    assert!(import(&bytes).unwrap().insecure());
+}
+
+#[test]
 fn snarkjs_checks_the_exported_circuit_against_the_key() {
     let arguments = ["zkey", "verify", "circuit.r1cs", "final.ptau", "end.zkey"];
     must_run(CEREMONY.path(), &arguments);
@@ -239,6 +253,26 @@ fn imported_keys_survive_our_files() {
     assert_eq!(again.identity(), key.identity());
     let (inputs, proof) = proof(&again);
     assert!(verify(key.verifying_key(), &inputs, &proof).is_ok());
+}
+
+#[test]
+fn powers_of_tau_without_contribution_are_refused() {
+    let path = CEREMONY.path();
+    must_run(
+        path,
+        &["powersoftau", "prepare", "phase2", "new.ptau", "bare.ptau"],
+    );
+    must_run(
+        path,
+        &["groth16", "setup", "circuit.r1cs", "bare.ptau", "bare.zkey"],
+    );
+    assert!(matches!(
+        import(&zkey("bare.zkey")),
+        Err(Error::Invalid {
+            problem: "infinity",
+            ..
+        })
+    ));
 }
 
 /// Start and length of a section.

@@ -3,6 +3,7 @@
 //! Columns are ordered `z = (1, inputs.., auxiliary..)`, as in Groth16 keys and iden3 files.
 
 use super::Error;
+use super::reduction::{Domain, evaluate};
 use bellpepper_core::{ConstraintSystem, Index, LinearCombination, SynthesisError, Variable};
 use ff::Field;
 use foldnet_gadgets::field::to_bytes;
@@ -156,6 +157,16 @@ impl Shape {
     /// The name of the circuit.
     pub fn digest(&self) -> &Digest {
         &self.digest
+    }
+
+    /// Checks that `assignment` satisfies every constraint; no key is needed.
+    ///
+    /// # Errors
+    /// [`Error::Assignment`] when it is of another circuit, [`Error::Unsatisfied`] with the first
+    /// constraint that fails, [`Error::TooLarge`] when the circuit cannot be proven at all.
+    pub fn check(&self, assignment: &Assignment) -> Result<(), Error> {
+        assignment.check_counts(self)?;
+        evaluate(self, &Domain::of(self)?, assignment.values()).map(|_| ())
     }
 
     /// The matrices A, B and C.

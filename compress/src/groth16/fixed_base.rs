@@ -211,9 +211,9 @@ fn slope<C: Affine>(sum: &mut C, addend: &C) -> (C::Base, C::Base) {
 mod tests {
     use super::*;
 
-    fn agrees<C: Affine>(count: usize)
+    fn agrees<C>(count: usize)
     where
-        C: std::fmt::Debug,
+        C: Affine + std::fmt::Debug,
         C::Projective: std::ops::Mul<Fr, Output = C::Projective>,
     {
         let base = C::Projective::generator().double();

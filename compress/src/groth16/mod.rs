@@ -14,12 +14,14 @@ mod error;
 mod files;
 mod fixed_base;
 pub mod json;
+mod key_file;
 mod keys;
 
 mod points;
 mod proof;
 mod r1cs_file;
 mod reduction;
+mod setup;
 mod zkey;
 
 pub use circuit::{Assignment, Circuit, Digest, Fr, Shape};

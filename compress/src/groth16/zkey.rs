@@ -5,7 +5,8 @@
 //! 9 quotient, 10 contributions. Points are in Montgomery form, as in our own files; coefficients
 //! are multiplied by R^2.
 
-use super::keys::{G1_BYTES, G2_BYTES, ProvingParts, VerifyingParts};
+use super::key_file::{G1_BYTES, G2_BYTES};
+use super::keys::{ProvingParts, VerifyingParts};
 use super::points::{check_g1, check_g2, check_same, in_subgroup, invalid, on_curve};
 use super::r1cs_file::modulus;
 use super::reduction::Domain;
@@ -35,8 +36,9 @@ const CHUNK: usize = 1 << 20;
 ///
 /// Checked: curve, sizes, matrices A and B with their consistency rows, every point (on its curve;
 /// in G2 also in the subgroup), that beta and delta are the same in both groups, that gamma is the
-/// generator, and that the last contribution led to delta. A key without contributions, or
-/// whose alpha, beta or delta is still the generator, is marked insecure: its trapdoor is public.
+/// generator, and that the last contribution led to delta. A key without contributions, or with
+/// `delta = gamma`, is marked insecure: delta is public, and whoever knows it can prove anything.
+/// Powers of tau without contributions have tau = 1, which makes public inputs infinity: refused.
 ///
 /// Not checked: matrix C, which a `.zkey` holds only in its points, and the contributions
 /// themselves. That needs the powers of tau: run `snarkjs zkey verify` with the exported circuit.
@@ -128,12 +130,6 @@ impl Fixed {
         }
         Ok(())
     }
-
-    /// Whether alpha, beta and delta are no longer the ones that every ceremony starts with.
-    fn secret(&self) -> bool {
-        let start = G1Affine::generator();
-        self.alpha != start && self.beta != start && self.delta != start
-    }
 }
 
 /// Where each section of the file is: start and length, by section number minus one.
@@ -146,50 +142,26 @@ impl<R: Read + Seek> Sections<R> {
     fn read(mut reader: R) -> Result<Self, Error> {
         let length = seek(&mut reader, SeekFrom::End(0))?;
         seek(&mut reader, SeekFrom::Start(0))?;
-        let magic: [u8; 4] = array(&mut reader)?;
-        if magic != *b"zkey" {
-            return Err(Error::Foreign {
-                expected: FORMAT,
-                got: magic.iter().map(|byte| format!("{byte:02x}")).collect(),
-            });
-        }
-        let got = number(&mut reader)?;
-        if got != VERSION {
-            return Err(Error::Version {
-                what: FORMAT,
-                expected: VERSION,
-                got,
-            });
-        }
-        let count = number(&mut reader)?;
-        if count > MOST_SECTIONS {
-            return Err(field("number of sections", SECTIONS, count));
-        }
-        let mut places = [None; SECTIONS];
-        let mut position = 12u64;
+        let count = read_start(&mut reader)?;
+        let mut found = [None; SECTIONS];
+        let mut position = 12;
         for _ in 0..count {
-            let id = number(&mut reader)?;
-            let size = u64::from_le_bytes(array(&mut reader)?);
+            let (id, size) = (
+                number(&mut reader)?,
+                u64::from_le_bytes(array(&mut reader)?),
+            );
             let start = position + 12;
-            let end = start.checked_add(size).filter(|end| *end <= length);
-            position = end.ok_or(Error::Length {
-                what: "a section of the zkey file",
-                expected: size,
-                got: length.saturating_sub(start),
-            })?;
+            position = section_end(start, size, length)?;
             seek(&mut reader, SeekFrom::Start(position))?;
-            let place = (id as usize).checked_sub(1).and_then(|i| places.get_mut(i));
-            if let Some(place) = place
-                && place.replace((start, size)).is_some()
-            {
+            let place = (id as usize).checked_sub(1).and_then(|i| found.get_mut(i));
+            if place.is_some_and(|place| place.replace((start, size)).is_some()) {
                 return Err(field("sections of one number", 1, 2));
             }
         }
-        let mut found = [(0, 0); SECTIONS];
-        for (i, (target, place)) in found.iter_mut().zip(places).enumerate() {
+        let mut places = [(0, 0); SECTIONS];
+        for (i, (target, place)) in places.iter_mut().zip(found).enumerate() {
             *target = place.ok_or_else(|| field("section", i + 1, "none"))?;
         }
-        let places = found;
         Ok(Sections { reader, places })
     }
 
@@ -298,7 +270,7 @@ impl<R: Read + Seek> Sections<R> {
         Ok(())
     }
 
-    /// Whether somebody contributed to both phases; the last contribution must have led to delta.
+    /// Whether somebody contributed; the last contribution must have led to delta.
     fn secure(&mut self, fixed: &Fixed) -> Result<bool, Error> {
         let (start, size) = self.places[9];
         seek(&mut self.reader, SeekFrom::Start(start))?;
@@ -325,7 +297,7 @@ impl<R: Read + Seek> Sections<R> {
         if last.is_some_and(|delta| delta != fixed.delta) {
             return Err(invalid("delta", "not what the last contribution led to"));
         }
-        Ok(last.is_some() && fixed.secret())
+        Ok(last.is_some() && fixed.delta_twisted != fixed.gamma)
     }
 }
 
@@ -341,6 +313,40 @@ const SECTION_NAMES: [&str; SECTIONS] = [
     "section 9 of the zkey file (quotient)",
     "section 10 of the zkey file (contributions)",
 ];
+
+/// Checks magic and version; returns the number of sections.
+fn read_start(reader: &mut impl Read) -> Result<u32, Error> {
+    let magic: [u8; 4] = array(reader)?;
+    if magic != *b"zkey" {
+        return Err(Error::Foreign {
+            expected: FORMAT,
+            got: magic.iter().map(|byte| format!("{byte:02x}")).collect(),
+        });
+    }
+    let got = number(reader)?;
+    if got != VERSION {
+        return Err(Error::Version {
+            what: FORMAT,
+            expected: VERSION,
+            got,
+        });
+    }
+    let count = number(reader)?;
+    if count > MOST_SECTIONS {
+        return Err(field("number of sections", SECTIONS, count));
+    }
+    Ok(count)
+}
+
+/// Where a section ends, which must be within the file.
+fn section_end(start: u64, size: u64, length: u64) -> Result<u64, Error> {
+    let end = start.checked_add(size).filter(|end| *end <= length);
+    end.ok_or(Error::Length {
+        what: "a section of the zkey file",
+        expected: size,
+        got: length.saturating_sub(start),
+    })
+}
 
 /// Matrix, row, column, and position of the value in the coefficient table.
 type Entry = (u32, u32, u32, u32);
