@@ -9,7 +9,8 @@
 //! Both readers take arbitrary bytes. Everything that sizes an allocation or a circuit is bounded
 //! here, before anything is built from it: [`check_architecture`], [`check_program`],
 //! [`FoldedProof::check`]. A proof must be at least as long as the circuits that its architecture
-//! asks for, so that a short file cannot cause long work. None of this makes a proof true: the
+//! asks for, so that a short file cannot cause long work, and a verifier derives no key for a proof
+//! of unknown origin beyond [`LARGEST_UNASKED_KEY`]. None of this makes a proof true: the
 //! model id is the verifier's argument, and [`crate::session::Session::verify`] decides.
 
 use crate::error::Error;
@@ -43,6 +44,10 @@ pub const MAX_CONSTRAINTS: usize = 1 << 20;
 /// Most activations in the statement of a proof, padding included.
 pub const MAX_STATEMENT: usize = 1 << 24;
 
+/// Most points of a commitment key that verifying a proof of unknown origin may derive, see
+/// [`crate::key::KeyCache::deriving_at_most`].
+pub const LARGEST_UNASKED_KEY: usize = 1 << 20;
+
 /// Why an artefact is refused.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -70,8 +75,10 @@ pub enum ArtefactError {
         source: LayerError,
     },
     /// A number lies outside what this release handles.
-    #[error("{what}: expected {least} to {most}, got {got}; cut the model into smaller steps")]
+    #[error("{what}: expected {least} to {most}, got {got}; {}", artefact.on_limit())]
     Limit {
+        /// What has the number.
+        artefact: Artefact,
         /// What is counted.
         what: &'static str,
         /// The least allowed.
@@ -82,8 +89,10 @@ pub enum ArtefactError {
         got: usize,
     },
     /// Two parts do not belong together.
-    #[error("{what}: expected {expected}, got {got}; make the file again")]
+    #[error("{what}: expected {expected}, got {got}; {}", artefact.on_contradiction())]
     Mismatch {
+        /// What has the parts.
+        artefact: Artefact,
         /// What is compared.
         what: &'static str,
         /// The value that the other parts ask for.
@@ -92,8 +101,13 @@ pub enum ArtefactError {
         got: usize,
     },
     /// A scale is not a positive number.
-    #[error("the {what} scale is {got}, expected a positive number; make the file again")]
+    #[error(
+        "the {what} scale is {got}, expected a positive number; {}",
+        artefact.on_contradiction()
+    )]
     Scale {
+        /// What has the scale.
+        artefact: Artefact,
         /// Input or output.
         what: &'static str,
         /// The scale.
@@ -109,6 +123,62 @@ pub enum ArtefactError {
         /// What is wrong.
         reason: &'static str,
     },
+}
+
+/// What an error is about, which decides who can do something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Artefact {
+    /// A program: its owner can compile it again.
+    Program,
+    /// A proof: a verifier can only ask for another one.
+    Proof,
+}
+
+/// What a verifier can do about a proof that is not one.
+const ASK: &str = "the proof was altered or is of another release; ask the prover for a new one";
+
+impl Artefact {
+    fn on_limit(self) -> &'static str {
+        match self {
+            Artefact::Program => "cut the model into smaller steps",
+            Artefact::Proof => ASK,
+        }
+    }
+
+    fn on_contradiction(self) -> &'static str {
+        match self {
+            Artefact::Program => "make the file again",
+            Artefact::Proof => ASK,
+        }
+    }
+}
+
+impl ArtefactError {
+    /// The same error as a verifier has to read it.
+    fn of_proof(mut self) -> Self {
+        match &mut self {
+            ArtefactError::Limit { artefact, .. }
+            | ArtefactError::Mismatch { artefact, .. }
+            | ArtefactError::Scale { artefact, .. } => *artefact = Artefact::Proof,
+            ArtefactError::Kind { source, .. } => match source {
+                LayerError::ChainParameter { advice, .. }
+                | LayerError::Parameter { advice, .. }
+                | LayerError::Length { advice, .. } => *advice = ASK,
+                LayerError::WeightVariables { expected, got } => {
+                    let (expected, got) = (*expected, *got);
+                    return ArtefactError::Mismatch {
+                        artefact: Artefact::Proof,
+                        what: "weight variables of a kind",
+                        expected,
+                        got,
+                    };
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        self
+    }
 }
 
 /// A proof whose running instances are given in full, on BN254.
@@ -132,6 +202,10 @@ impl FoldedProof {
     /// Those of [`check_architecture`]; [`ArtefactError::Limit`] for a statement that is too large;
     /// [`ArtefactError::Mismatch`] when the recursion is shorter than the architecture asks for.
     pub fn check(&self) -> Result<(), ArtefactError> {
+        self.check_sizes().map_err(ArtefactError::of_proof)
+    }
+
+    fn check_sizes(&self) -> Result<(), ArtefactError> {
         let architecture = &self.architecture;
         check_architecture(architecture)?;
         let widest = architecture
@@ -153,6 +227,7 @@ impl FoldedProof {
             if got < expected {
                 let what = "rows of a running instance";
                 return Err(ArtefactError::Mismatch {
+                    artefact: Artefact::Proof,
                     what,
                     expected,
                     got,
@@ -291,6 +366,7 @@ fn check_edge(
     if !capacities.contains(&edge.capacity) {
         let expected = capacities.first().copied().unwrap_or(0);
         return Err(ArtefactError::Mismatch {
+            artefact: Artefact::Program,
             what,
             expected,
             got: edge.capacity,
@@ -299,6 +375,7 @@ fn check_edge(
     limit(what, 1, edge.capacity, edge.length)?;
     if !edge.scale.is_finite() || edge.scale <= 0.0 {
         return Err(ArtefactError::Scale {
+            artefact: Artefact::Program,
             what,
             got: edge.scale,
         });
@@ -319,6 +396,7 @@ pub fn check_program(program: &Outline) -> Result<(), ArtefactError> {
         let Some(shape) = program.kinds.get(step.kind) else {
             let most = program.kinds.len().saturating_sub(1);
             return Err(ArtefactError::Limit {
+                artefact: Artefact::Program,
                 what: "kind of a step",
                 least: 0,
                 most,
@@ -342,6 +420,7 @@ fn limit(what: &'static str, least: usize, most: usize, got: usize) -> Result<()
         return Ok(());
     }
     Err(ArtefactError::Limit {
+        artefact: Artefact::Program,
         what,
         least,
         most,
@@ -354,6 +433,7 @@ fn equal(what: &'static str, expected: usize, got: usize) -> Result<(), Artefact
         return Ok(());
     }
     Err(ArtefactError::Mismatch {
+        artefact: Artefact::Program,
         what,
         expected,
         got,

@@ -46,6 +46,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the cause is a file of a commitment key, and not the program or proof at hand.
+    pub fn is_about_a_key_file(&self) -> bool {
+        match self {
+            Error::Key(error) | Error::Fold(FoldError::Key(error)) => error.is_about_a_file(),
+            _ => false,
+        }
+    }
+
     /// Whether the error is a verdict: the proof was understood and is false.
     pub fn is_rejection(&self) -> bool {
         matches!(

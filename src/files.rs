@@ -30,7 +30,7 @@ use thiserror::Error;
 pub const MAGIC: [u8; 8] = *b"foldnet\x1a";
 
 /// The version of the container and of the payloads in it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The curve name of artefacts that depend on no curve.
 pub const NO_CURVE: &str = "none";
@@ -105,7 +105,9 @@ pub enum FormatError {
         found: Vec<u8>,
     },
     /// Written by an older release.
-    #[error("format version {found} is older than {expected}; make the file again")]
+    #[error(
+        "format version {found} is older than {expected}; delete the file, and make or import it again"
+    )]
     OlderVersion {
         /// The version read by this release.
         expected: u32,

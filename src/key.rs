@@ -4,35 +4,45 @@
 //! Com(v; s) = sum_i v_i B_i + s H        v: [n], B: [n] bases, H: the blind generator
 //! ```
 //!
-//! *Enforced here:* every point is on its curve and not the identity; a key file is intact, belongs
-//! to the curve, and, up to [`pins::LARGEST`] points, is the very key this release derives.
-//! *Assumed:* no one knows a relation between `B_0, .., B_(n-1), H`. This holds for the hashed
-//! generators of Grumpkin, Pallas and Vesta. It does **not** hold for the BN254 development powers:
-//! whoever reads [`development_tau`] can open a commitment to anything. Such a key is marked
-//! insecure, the mark is part of the key's digest, and the digest enters the parameter digest `pp`.
+//! A BN254 key has `B_i = tau^i G1` and carries `tau G2`, which openings are verified with.
+//!
+//! *Enforced here:* every point is on its curve and not the identity; `tau G2` is of the prime-order
+//! group, and `e(B_1, G2) = e(B_0, tau G2)`; a key file is intact, belongs to the curve, and, if it
+//! is derived and has up to [`pins::LARGEST`] points, is the very key this release derives. That all
+//! `B_i` are powers of one `tau` is checked when a ceremony's file is imported ([`ptau`]).
+//! *Assumed:* no one knows a relation between `B_0, .., B_(n-1), H` (nor `tau`). This holds for the
+//! hashed generators of Grumpkin, Pallas and Vesta, and for imported powers of tau if one contributor
+//! of the ceremony was honest. It does **not** hold for the BN254 development powers: whoever reads
+//! [`development_tau`] can open a commitment to anything. Such a key is marked insecure, the mark is
+//! part of the key's digest, and the digest enters the parameter digest `pp`.
 //!
 //! A key file in the cache is trusted beyond the pinned sizes as far as the user's own disk is. A
 //! verifier does not depend on it: it compares the digest of its key with the one it was told to
 //! expect, and the digest is computed from the points in memory, never read from a file.
 //!
 //! A prefix of a key is a key: the first `n` points of a key of `m >= n` points, and their digest,
-//! are those of the key made for `n` points.
+//! are those of the key made for `n` points. One ceremony's files of any length give the same keys.
 //!
 //! Commitments take time that depends on the values (multi-scalar multiplication is not constant
 //! time); a prover that shares hardware with an adversary has to know this.
 //!
 //! Sources: Pedersen 1991 (section 3); Kate, Zaverucha, Goldberg 2010 (section 3.2).
 
+pub mod cache;
+mod opening;
 pub mod pins;
+pub mod ptau;
 pub mod source;
 
+pub use cache::{CachedKey, KeyCache};
+pub use ptau::PtauError;
 pub use source::{KeyEngine, KeySource, development_powers, development_tau};
 
 use crate::files::{self, Access, AtomicFile, ContainerReader, ContainerWriter, FileError, Kind};
-use crate::progress::{Progress, Stage};
 use ff::PrimeField;
-use foldnet_gadgets::cycle::{Affine, Cycle, Point};
+use foldnet_gadgets::cycle::{Affine, Point};
 use halo2curves::CurveAffine;
+use halo2curves::bn256::G2Affine;
 use halo2curves::group::cofactor::CofactorCurveAffine;
 use nova_snark::provider::traits::{DlogGroup, DlogGroupExt};
 use nova_snark::traits::Engine;
@@ -45,14 +55,11 @@ use thiserror::Error;
 /// The most points a key may have: the two-adicity of BN254's scalar field.
 pub const LARGEST_KEY: usize = 1 << 28;
 
-/// The fewest points kept in a cache file; shorter keys are prefixes of it.
-const SMALLEST_FILE: usize = 1 << 10;
-
 /// Bytes of a point in a file: two canonical coordinates, little-endian.
 const POINT_BYTES: usize = 64;
 
-/// Bytes in front of the bases in a file: count, mark, blind generator.
-const PREAMBLE_BYTES: usize = 8 + 1 + POINT_BYTES;
+/// Bytes of `G2` and `tau G2` in a file, for curves with a pairing.
+const OPENING_BYTES: usize = opening::BYTES;
 
 /// Points that are read, written and hashed at a time.
 const POINTS_PER_BLOCK: usize = 1 << 12;
@@ -87,7 +94,10 @@ pub enum KeyError {
         got: usize,
     },
     /// A point is not on the curve, or is the identity.
-    #[error("point {index} of a {curve} key is not a point of the curve; make the key again")]
+    #[error(
+        "point {index} of a {curve} key is not a point of the curve; delete the key, and make or \
+         import it again"
+    )]
     InvalidPoint {
         /// The curve.
         curve: &'static str,
@@ -96,7 +106,7 @@ pub enum KeyError {
     },
     /// A key file does not hold the key that this release derives.
     #[error(
-        "{curve} key of {points} points: expected digest {expected}, got {found}; remove the file"
+        "{curve} key of {points} points: expected digest {expected}, got {found}; delete the file"
     )]
     WrongKey {
         /// The curve.
@@ -108,9 +118,104 @@ pub enum KeyError {
         /// The digest of the points in the file.
         found: String,
     },
+    /// What a key holds for openings does not belong to its bases, or its `tau` is known.
+    #[error(
+        "the {curve} key cannot be used for openings: {reason}; delete the key, and make or import \
+         it again"
+    )]
+    Opening {
+        /// The curve.
+        curve: &'static str,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A key file was read but is refused; the source says why.
+    #[error("cannot use the key file {}", path.display())]
+    Content {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<KeyError>,
+    },
+    /// A file of powers of tau is refused; the source says why.
+    #[error("cannot import {}", path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<PtauError>,
+    },
+    /// The imported key is too short. It is not replaced by an insecure one.
+    #[error(
+        "the imported {curve} key {} has {got} points, but {expected} are needed; import a file of \
+         power {power} or more (`foldnet keys import --ptau FILE --power {power}`)",
+        path.display()
+    )]
+    ImportedTooShort {
+        /// The key file.
+        path: PathBuf,
+        /// The curve.
+        curve: &'static str,
+        /// The points needed.
+        expected: usize,
+        /// The points of the imported key.
+        got: usize,
+        /// The least `k` with `2^k` points or more.
+        power: u32,
+    },
+    /// The cache has an imported key of another ceremony.
+    #[error(
+        "the key {} comes from another ceremony, and model ids made with it would change; delete it \
+         first, or import into another directory (--cache)",
+        path.display()
+    )]
+    OtherCeremony {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// A key that is not in the cache is larger than what may be derived.
+    #[error(
+        "a {curve} key of {got} points is asked for, and the cache has none; at most {limit} points \
+         are derived for a proof of unknown origin; if you expect a model of this size, verify with \
+         --model or with --allow-large-keys"
+    )]
+    NotDerived {
+        /// The curve.
+        curve: &'static str,
+        /// The most points that may be derived, see [`KeyCache::deriving_at_most`].
+        limit: usize,
+        /// The points asked for.
+        got: usize,
+    },
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl KeyError {
+    /// Whether the cause is a key file, whatever the key was needed for.
+    pub fn is_about_a_file(&self) -> bool {
+        matches!(
+            self,
+            KeyError::File(_)
+                | KeyError::Content { .. }
+                | KeyError::Import { .. }
+                | KeyError::OtherCeremony { .. }
+        )
+    }
+}
+
+/// Puts a key file's name to an error that lacks it.
+fn name(path: &Path) -> impl FnOnce(KeyError) -> KeyError {
+    move |error| match error {
+        KeyError::InvalidPoint { .. } | KeyError::WrongKey { .. } | KeyError::Opening { .. } => {
+            KeyError::Content {
+                path: path.to_path_buf(),
+                source: Box::new(error),
+            }
+        }
+        other => other,
+    }
 }
 
 /// The generators of a vector commitment over the group of `E`.
@@ -119,6 +224,7 @@ pub struct CommitmentKey<E: Engine<GE: DlogGroupExt>> {
     curve: &'static str,
     bases: Vec<Affine<E>>,
     blind: Affine<E>,
+    tau_h: Option<G2Affine>,
     insecure: bool,
     digest: [u8; 32],
 }
@@ -156,6 +262,13 @@ impl<E: Engine<GE: DlogGroupExt>> CommitmentKey<E> {
         &self.blind
     }
 
+    /// `tau G2`, for a BN254 key whose bases are `tau^i G1`; other curves have none.
+    ///
+    /// `G1 = B_0` and `G2` are the standard generators of `halo2curves`, those of EIP-197.
+    pub fn tau_h(&self) -> Option<&G2Affine> {
+        self.tau_h.as_ref()
+    }
+
     /// The name of the curve.
     pub fn curve(&self) -> &'static str {
         self.curve
@@ -166,7 +279,8 @@ impl<E: Engine<GE: DlogGroupExt>> CommitmentKey<E> {
         self.insecure
     }
 
-    /// `SHA-256(domain, curve, mark, H, B_0, .., B_(n-1), n)`: what identifies the key.
+    /// `SHA-256(domain, curve, mark, H, B_0, .., B_(n-1), n)`, with `G2, tau G2` after `H` for a key
+    /// that has them: what identifies the key.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
     }
@@ -206,14 +320,33 @@ impl<E: Engine<GE: DlogGroupExt>> CommitmentKey<E> {
     /// [`KeyError::TooLong`] when the key has fewer.
     pub fn prefix(&self, n: usize) -> Result<Self, KeyError> {
         let bases = self.first(n)?.to_vec();
-        let digest = digest_of::<E>(self.curve, self.insecure, &self.blind, &bases);
-        Ok(Self {
+        Ok(Self::identified(Self {
             curve: self.curve,
             bases,
             blind: self.blind,
+            tau_h: self.tau_h,
             insecure: self.insecure,
-            digest,
-        })
+            digest: [0; 32],
+        }))
+    }
+
+    /// The key with its digest. The length comes last, so that the digests of all prefixes can be
+    /// had in one pass; the curve fixes whether there are points for openings.
+    fn identified(mut self) -> Self {
+        let mut hasher = Sha256::new_with_prefix(b"foldnet commitment key v1");
+        hasher.update((self.curve.len() as u64).to_le_bytes());
+        hasher.update(self.curve);
+        hasher.update([u8::from(self.insecure)]);
+        hasher.update(encode_point::<E>(&self.blind));
+        if let Some(tau_h) = &self.tau_h {
+            hasher.update(opening::encode(tau_h));
+        }
+        for block in self.bases.chunks(POINTS_PER_BLOCK) {
+            hasher.update(encode_points::<E>(block));
+        }
+        hasher.update((self.bases.len() as u64).to_le_bytes());
+        self.digest = hasher.finalize().into();
+        self
     }
 
     /// The first `n` bases.
@@ -231,17 +364,19 @@ impl<E: Engine<GE: DlogGroupExt>> CommitmentKey<E> {
 }
 
 impl<E: KeyEngine> CommitmentKey<E> {
-    /// A key from points made elsewhere, for example in a ceremony.
+    /// A key from points made elsewhere; `tau_h` is `tau G2` for BN254, none for other curves.
     ///
     /// `insecure` says whether someone may know relations between the points; nothing here can
-    /// check it.
+    /// check it, but a BN254 key with a `tau` that everyone knows must be marked. Only `B_0` and
+    /// `B_1` are compared with `tau_h`.
     ///
     /// # Errors
-    /// [`KeyError::InvalidPoint`] for the identity or a point that is not on the curve, and
-    /// [`KeyError::TooLarge`].
+    /// [`KeyError::InvalidPoint`] for the identity or a point that is not on the curve,
+    /// [`KeyError::Opening`] and [`KeyError::TooLarge`].
     pub fn from_points(
         bases: Vec<Affine<E>>,
         blind: Affine<E>,
+        tau_h: Option<G2Affine>,
         insecure: bool,
     ) -> Result<Self, KeyError> {
         check_size(bases.len())?;
@@ -255,14 +390,28 @@ impl<E: KeyEngine> CommitmentKey<E> {
                 index,
             });
         }
-        let digest = digest_of::<E>(E::CURVE, insecure, &blind, &bases);
-        Ok(Self {
+        Self::from_valid(bases, blind, tau_h, insecure)
+    }
+
+    /// A key from points that are known to be generators of the curve.
+    fn from_valid(
+        bases: Vec<Affine<E>>,
+        blind: Affine<E>,
+        tau_h: Option<G2Affine>,
+        insecure: bool,
+    ) -> Result<Self, KeyError> {
+        E::check_opening(&bases, tau_h.as_ref(), insecure).map_err(|reason| KeyError::Opening {
+            curve: E::CURVE,
+            reason,
+        })?;
+        Ok(Self::identified(Self {
             curve: E::CURVE,
             bases,
             blind,
+            tau_h,
             insecure,
-            digest,
-        })
+            digest: [0; 32],
+        }))
     }
 
     /// The key of `n` points that this release derives for the curve; `advance` is told how many
@@ -273,23 +422,26 @@ impl<E: KeyEngine> CommitmentKey<E> {
     pub fn derive(n: usize, advance: &mut dyn FnMut(u64)) -> Result<Self, KeyError> {
         check_size(n)?;
         let bases = E::derive_bases(n, advance)?;
-        Self::from_points(bases, E::derive_blind()?, E::INSECURE)
+        Self::from_points(bases, E::derive_blind()?, E::derive_tau_h(), E::INSECURE)
     }
 
-    /// Writes the key as a file of kind [`Kind::CommitmentKey`]: count, mark, `H`, bases, in
-    /// uncompressed coordinates.
+    /// Writes the key as a file of kind [`Kind::CommitmentKey`]: count, mark, `H`, for BN254 `G2` and
+    /// `tau G2`, bases, in uncompressed coordinates.
     ///
     /// # Errors
     /// [`KeyError::File`].
     pub fn save(&self, path: &Path) -> Result<(), KeyError> {
         let error = FileError::format(path);
-        let payload_bytes = payload_bytes(self.bases.len() as u64);
+        let payload_bytes = payload_bytes::<E>(self.bases.len() as u64);
         let file = AtomicFile::create(path, Access::Public)?;
         let file = ContainerWriter::new(file, Kind::CommitmentKey, self.curve, payload_bytes)
             .and_then(|mut writer| {
                 writer.write(&(self.bases.len() as u64).to_le_bytes())?;
                 writer.write(&[u8::from(self.insecure)])?;
                 writer.write(&encode_point::<E>(&self.blind))?;
+                if let Some(tau_h) = &self.tau_h {
+                    writer.write(&opening::encode(tau_h))?;
+                }
                 for block in self.bases.chunks(POINTS_PER_BLOCK) {
                     writer.write(&encode_points::<E>(block))?;
                 }
@@ -299,42 +451,43 @@ impl<E: KeyEngine> CommitmentKey<E> {
         Ok(file.commit()?)
     }
 
-    /// Reads a key file. Every point is checked to be on the curve.
+    /// Reads a key file. Every point is checked to be on the curve, and `tau G2` to belong to the
+    /// bases.
     ///
     /// # Errors
-    /// [`KeyError::File`] for a file that is foreign, damaged, truncated or for another curve, and
-    /// [`KeyError::InvalidPoint`].
+    /// [`KeyError::File`] for a file that is foreign, damaged, truncated, of another format version
+    /// or for another curve, and [`KeyError::Content`] for points that are refused.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let input = files::open(path)?;
-        let limit = payload_bytes(LARGEST_KEY as u64);
-        let error = || FileError::format(path);
-        let mut reader =
-            ContainerReader::new(input, Kind::CommitmentKey, E::CURVE, limit).map_err(error())?;
-        let preamble = read_preamble(&mut reader).map_err(error())?;
-        let mut bases = Vec::new();
-        while bases.len() < preamble.count {
-            let points = POINTS_PER_BLOCK.min(preamble.count - bases.len());
-            let mut block = vec![0; points * POINT_BYTES];
-            reader.read(&mut block).map_err(error())?;
-            bases.extend(decode_points::<E>(&block, bases.len())?);
-        }
-        reader.finish().map_err(error())?;
-        let blind = decode_point::<E>(&preamble.blind).ok_or(KeyError::InvalidPoint {
-            curve: E::CURVE,
-            index: bases.len(),
-        })?;
-        // `from_points` is not needed again: decoding has checked every point.
-        let digest = digest_of::<E>(E::CURVE, preamble.insecure, &blind, &bases);
-        Ok(Self {
-            curve: E::CURVE,
-            bases,
-            blind,
-            insecure: preamble.insecure,
-            digest,
-        })
+        Self::load_first(path, LARGEST_KEY)
     }
 
-    /// Compares with the key this release derives, for the sizes whose digest is pinned.
+    /// The key of the first `n` points of a file, or of all if it has fewer. The whole file is read
+    /// and its digest checked; the points after the first `n` are not decoded.
+    ///
+    /// # Errors
+    /// As for [`CommitmentKey::load`].
+    pub fn load_first(path: &Path, n: usize) -> Result<Self, KeyError> {
+        let error = || FileError::format(path);
+        let input = files::open(path)?;
+        let limit = payload_bytes::<E>(LARGEST_KEY as u64);
+        let mut reader =
+            ContainerReader::new(input, Kind::CommitmentKey, E::CURVE, limit).map_err(error())?;
+        let preamble = read_preamble::<E, _>(&mut reader).map_err(error())?;
+        let mut bases = Vec::new();
+        let mut index = 0;
+        while index < preamble.count {
+            let points = POINTS_PER_BLOCK.min(preamble.count - index);
+            let mut block = vec![0; points * POINT_BYTES];
+            reader.read(&mut block).map_err(error())?;
+            block.truncate(points.min(n.saturating_sub(index)) * POINT_BYTES);
+            bases.extend(decode_points::<E>(&block, index).map_err(name(path))?);
+            index += points;
+        }
+        reader.finish().map_err(error())?;
+        preamble.key(bases).map_err(name(path))
+    }
+
+    /// Compares with the key that this release derives, for the sizes whose digest is pinned.
     fn check_pin(&self) -> Result<(), KeyError> {
         let found = files::hex(&self.digest);
         match pins::expected(E::CURVE, self.bases.len()) {
@@ -345,39 +498,6 @@ impl<E: KeyEngine> CommitmentKey<E> {
                 found,
             }),
             _ => Ok(()),
-        }
-    }
-
-    /// The key of `n` points from the smallest cache file that has them; otherwise derived and,
-    /// rounded up to a power of two, written to the cache.
-    pub(crate) fn load_or_create(
-        cache: Option<&Path>,
-        n: usize,
-        advance: &mut dyn FnMut(u64),
-    ) -> Result<Self, KeyError> {
-        check_size(n)?;
-        let Some(directory) = cache else {
-            return Self::derive(n, advance);
-        };
-        let smallest = n.max(SMALLEST_FILE).next_power_of_two();
-        let sizes = std::iter::successors(Some(smallest), |size| size.checked_mul(2))
-            .take_while(|size| *size <= LARGEST_KEY);
-        let paths = sizes.map(|size| cache_path::<E>(directory, size));
-        let key = match paths.into_iter().find(|path| path.exists()) {
-            Some(path) => Self::load(&path)?,
-            None => {
-                let key = Self::derive(smallest, advance)?;
-                create_directory(directory)?;
-                key.save(&cache_path::<E>(directory, smallest))?;
-                key
-            }
-        };
-        key.check_pin()?;
-        advance(n as u64);
-        if key.len() == n {
-            Ok(key)
-        } else {
-            key.prefix(n)
         }
     }
 }
@@ -393,26 +513,17 @@ fn check_size(got: usize) -> Result<(), KeyError> {
     }
 }
 
-/// The cache file of a key. The format version is part of the name: another release makes its own.
-fn cache_path<E: KeyEngine>(directory: &Path, size: usize) -> PathBuf {
-    directory.join(format!("{}-{size}.v{}.key", E::CURVE, files::VERSION))
-}
-
-/// Creates the cache directory.
-fn create_directory(path: &Path) -> Result<(), KeyError> {
-    let error = |source| FileError::Io {
-        action: "create",
-        path: path.to_path_buf(),
-        source,
-    };
-    Ok(std::fs::create_dir_all(path).map_err(error)?)
+/// Bytes in front of the bases in a file: count, mark, blind generator, points for openings.
+const fn preamble_bytes<E: KeyEngine>() -> u64 {
+    let opening = if E::PAIRING { OPENING_BYTES } else { 0 };
+    (8 + 1 + POINT_BYTES + opening) as u64
 }
 
 /// Bytes of the payload of a key of `count` points.
-fn payload_bytes(count: u64) -> u64 {
+const fn payload_bytes<E: KeyEngine>(count: u64) -> u64 {
     count
         .saturating_mul(POINT_BYTES as u64)
-        .saturating_add(PREAMBLE_BYTES as u64)
+        .saturating_add(preamble_bytes::<E>())
 }
 
 /// What precedes the bases in a file.
@@ -420,18 +531,41 @@ struct Preamble {
     count: usize,
     insecure: bool,
     blind: [u8; POINT_BYTES],
+    opening: Option<[u8; OPENING_BYTES]>,
+}
+
+impl Preamble {
+    /// The key with bases that are known to be generators of the curve.
+    fn key<E: KeyEngine>(&self, bases: Vec<Affine<E>>) -> Result<CommitmentKey<E>, KeyError> {
+        let blind = decode_point::<E>(&self.blind).ok_or(KeyError::InvalidPoint {
+            curve: E::CURVE,
+            index: self.count,
+        })?;
+        let tau_h = match &self.opening {
+            None => None,
+            Some(bytes) => Some(opening::decode(bytes).map_err(|reason| KeyError::Opening {
+                curve: E::CURVE,
+                reason,
+            })?),
+        };
+        CommitmentKey::from_valid(bases, blind, tau_h, self.insecure)
+    }
 }
 
 /// Reads the preamble and checks it against the length of the payload.
-fn read_preamble<R: std::io::Read>(
+fn read_preamble<E: KeyEngine, R: std::io::Read>(
     reader: &mut ContainerReader<R>,
 ) -> Result<Preamble, files::FormatError> {
     let (mut count, mut mark, mut blind) = ([0; 8], [0; 1], [0; POINT_BYTES]);
     reader.read(&mut count)?;
     reader.read(&mut mark)?;
     reader.read(&mut blind)?;
+    let mut opening = E::PAIRING.then_some([0; OPENING_BYTES]);
+    if let Some(bytes) = &mut opening {
+        reader.read(bytes)?;
+    }
     let count = u64::from_le_bytes(count);
-    let expected = payload_bytes(count);
+    let expected = payload_bytes::<E>(count);
     let got = reader.header().payload_bytes;
     let insecure = match mark {
         [0] => false,
@@ -443,6 +577,7 @@ fn read_preamble<R: std::io::Read>(
             count,
             insecure,
             blind,
+            opening,
         }),
         _ => Err(payload(format!(
             "{count} points need {expected} bytes, got {got}"
@@ -521,26 +656,6 @@ fn decode_points<E: KeyEngine>(block: &[u8], start: usize) -> Result<Vec<Affine<
         .collect()
 }
 
-/// The digest of a key, see [`CommitmentKey::digest`]. The length comes last, so that the digests
-/// of all prefixes can be had in one pass.
-fn digest_of<E: Engine<GE: DlogGroupExt>>(
-    curve: &str,
-    insecure: bool,
-    blind: &Affine<E>,
-    bases: &[Affine<E>],
-) -> [u8; 32] {
-    let mut hasher = Sha256::new_with_prefix(b"foldnet commitment key v1");
-    hasher.update((curve.len() as u64).to_le_bytes());
-    hasher.update(curve);
-    hasher.update([u8::from(insecure)]);
-    hasher.update(encode_point::<E>(blind));
-    for block in bases.chunks(POINTS_PER_BLOCK) {
-        hasher.update(encode_points::<E>(block));
-    }
-    hasher.update((bases.len() as u64).to_le_bytes());
-    hasher.finalize().into()
-}
-
 /// `sum_i values[i] bases[i]` for signed integers.
 fn small_sum<E: Engine<GE: DlogGroupExt>>(values: &[i64], bases: &[Affine<E>]) -> Point<E> {
     let mut groups = SMALL_WIDTHS.map(|width| (width, Vec::new(), Vec::new()));
@@ -560,70 +675,4 @@ fn small_sum<E: Engine<GE: DlogGroupExt>>(values: &[i64], bases: &[Affine<E>]) -
         .fold(E::GE::zero(), |sum, (_, magnitudes, points)| {
             sum + E::GE::vartime_multiscalar_mul_small(magnitudes, points)
         })
-}
-
-/// The two keys of a cycle of curves.
-#[derive(Clone)]
-pub struct Keys<C: Cycle> {
-    /// Commits to the witnesses of the step circuits and to weights.
-    pub primary: CommitmentKey<C::Primary>,
-    /// Commits to the witness of the CycleFold circuit.
-    pub secondary: CommitmentKey<C::Secondary>,
-}
-
-impl<C: Cycle> fmt::Debug for Keys<C> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Keys")
-            .field("primary", &self.primary)
-            .field("secondary", &self.secondary)
-            .finish()
-    }
-}
-
-impl<C: Cycle> Keys<C> {
-    /// `SHA-256(domain, cycle, digest of the primary key, digest of the secondary key)`; it enters
-    /// the parameter digest.
-    pub fn digest(&self) -> [u8; 32] {
-        let mut hasher = Sha256::new_with_prefix(b"foldnet keys v1");
-        hasher.update((C::NAME.len() as u64).to_le_bytes());
-        hasher.update(C::NAME);
-        hasher.update(self.primary.digest());
-        hasher.update(self.secondary.digest());
-        hasher.finalize().into()
-    }
-
-    /// Whether either key is insecure; a proof under such keys proves nothing to a stranger.
-    pub fn insecure(&self) -> bool {
-        self.primary.insecure() || self.secondary.insecure()
-    }
-}
-
-impl<C: KeySource> Keys<C> {
-    /// The keys of the given sizes, from the cache directory if it has them, otherwise derived and
-    /// added to it. Without a cache they are derived.
-    ///
-    /// # Errors
-    /// [`KeyError::TooLarge`]; [`KeyError::File`] when a cache file cannot be read or written or is
-    /// damaged; [`KeyError::WrongKey`] when it holds another key.
-    pub fn load_or_create(
-        cache: Option<&Path>,
-        primary_size: usize,
-        secondary_size: usize,
-        progress: &mut dyn Progress,
-    ) -> Result<Self, KeyError> {
-        check_size(primary_size)?;
-        check_size(secondary_size)?;
-        let (first, second) = (primary_size as u64, secondary_size as u64);
-        progress.start(Stage::Keys, first + second);
-        // Cache files may be larger than what is asked for; the report stays within the total.
-        let primary = CommitmentKey::load_or_create(cache, primary_size, &mut |done| {
-            progress.advance(done.min(first));
-        })?;
-        let secondary = CommitmentKey::load_or_create(cache, secondary_size, &mut |done| {
-            progress.advance(first + done.min(second));
-        })?;
-        progress.finish();
-        Ok(Self { primary, secondary })
-    }
 }

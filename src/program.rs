@@ -42,6 +42,28 @@ impl Tensor {
         padded.resize(self.capacity, 0);
         Ok(padded)
     }
+
+    /// Rounds floats to integers of `bits` bits: `clamp(round(x / scale))`.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for another number of values; [`Error::Model`] for a value that is not
+    /// finite, or lies outside the calibrated range when those are rejected.
+    pub fn quantise(
+        &self,
+        input: &[f32],
+        bits: u32,
+        outside: OutOfRange,
+    ) -> Result<QuantisedInput, Error> {
+        if input.len() != self.length {
+            return Err(Error::Length {
+                what: "input",
+                expected: self.length,
+                got: input.len(),
+            });
+        }
+        let range = tensor::range(bits);
+        Ok(QuantisedInput::round(input, self.scale, range, outside)?)
+    }
 }
 
 /// One step: a kind, and the layers whose weights fill it.
@@ -150,26 +172,12 @@ impl Program {
 }
 
 impl Outline {
-    /// Rounds an input to integers: `clamp(round(x / scale))`.
+    /// Rounds an input to integers, see [`Tensor::quantise`].
     ///
     /// # Errors
-    /// [`Error::Length`] for another number of values; [`Error::Model`] for a value that is not
-    /// finite, or lies outside the calibrated range when those are rejected.
+    /// Those of [`Tensor::quantise`].
     pub fn quantise(&self, input: &[f32], outside: OutOfRange) -> Result<QuantisedInput, Error> {
-        if input.len() != self.input.length {
-            let (expected, got) = (self.input.length, input.len());
-            return Err(Error::Length {
-                what: "input",
-                expected,
-                got,
-            });
-        }
-        Ok(QuantisedInput::round(
-            input,
-            self.input.scale,
-            tensor::range(self.bits),
-            outside,
-        )?)
+        self.input.quantise(input, self.bits, outside)
     }
 
     /// Checks an outline that comes from a file.

@@ -6,6 +6,7 @@ use crate::fold::error::FoldError;
 use crate::fold::params::Params;
 use crate::fold::prover::{Recursion, Start, Step, StepWeights};
 use crate::fold::verifier::{self, Statement};
+use crate::key::KeyCache;
 use crate::key::source::KeySource;
 use crate::program::{Outline, Program, Tensor};
 use crate::progress::{Progress, Stage};
@@ -116,15 +117,28 @@ pub struct Timing {
 }
 
 impl<C: KeySource> Session<C> {
-    /// Builds shapes, and loads keys from `cache` or derives them.
+    /// [`Session::with_keys`] with the keys of a directory, without a limit on what is derived.
+    ///
+    /// # Errors
+    /// Those of [`Session::with_keys`].
+    pub fn new(
+        architecture: &Architecture,
+        cache: Option<&Path>,
+        progress: &mut dyn Progress,
+    ) -> Result<Self, Error> {
+        Self::with_keys(architecture, KeyCache::new(cache), progress)
+    }
+
+    /// Builds shapes, and loads or derives keys. For an architecture of unknown origin, limit what
+    /// may be derived: [`KeyCache::deriving_at_most`].
     ///
     /// # Errors
     /// [`Error::Artefact`] for an architecture beyond the limits of this release, before anything is
     /// built; [`Error::Fold`] for a program that cannot be folded and for keys that cannot be
     /// loaded.
-    pub fn new(
+    pub fn with_keys(
         architecture: &Architecture,
-        cache: Option<&Path>,
+        keys: KeyCache<'_>,
         progress: &mut dyn Progress,
     ) -> Result<Self, Error> {
         check_architecture(architecture)?;
@@ -135,11 +149,11 @@ impl<C: KeySource> Session<C> {
             .map(|shape| Chain::new(shape.clone(), hash.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         let description = architecture.description();
-        let params = Params::new(
+        let params = Params::with_keys(
             kinds,
             architecture.weight_variables,
             &description,
-            cache,
+            keys,
             progress,
         )?;
         Ok(Session {

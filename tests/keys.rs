@@ -2,15 +2,15 @@
 
 use ff::{Field, PrimeField};
 use foldnet::files::{self, FileError, FormatError, Kind};
-use foldnet::key::{CommitmentKey, KeyEngine, KeyError, Keys, development_powers, development_tau};
-use foldnet::key::{LARGEST_KEY, pins};
-use foldnet::progress::{Progress, Silent, Stage};
+use foldnet::key::{CommitmentKey, KeyCache, KeyEngine, KeyError};
+use foldnet::key::{LARGEST_KEY, development_powers, development_tau, pins};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::cycle::{Affine, Bn254, Cycle, Pasta, Point};
 use foldnet_gadgets::field::{from_i64, from_uniform, to_bytes};
 use halo2curves::CurveAffine;
-use halo2curves::bn256::G2;
+use halo2curves::bn256::{G2, G2Affine};
 use halo2curves::group::Curve;
+use halo2curves::group::prime::PrimeCurveAffine;
 use nova_snark::provider::hyperkzg;
 use nova_snark::provider::traits::{DlogGroup, PairingGroup};
 use nova_snark::provider::{Bn256EngineKZG, GrumpkinEngine, PallasEngine, VestaEngine};
@@ -176,7 +176,8 @@ fn development_powers_are_powers() {
 #[test]
 fn development_powers_serve_hyperkzg() {
     let key = development_powers(64).expect("the size is supported");
-    let tau_h = (G2::generator() * development_tau()).to_affine();
+    let tau_h = *key.tau_h().expect("keys of BN254 have it");
+    assert_eq!(tau_h, (G2::generator() * development_tau()).to_affine());
     let nova = hyperkzg::CommitmentKey::<Bn256EngineKZG>::new(
         key.bases().to_vec(),
         *key.blind_generator(),
@@ -206,6 +207,8 @@ fn prefixes_are_keys<E: KeyEngine>() {
         assert_eq!(small.bases(), prefix.bases());
         assert_eq!(small.digest(), prefix.digest());
         assert_eq!(small.blind_generator(), prefix.blind_generator());
+        assert_eq!(small.tau_h(), prefix.tau_h());
+        assert_eq!(small.tau_h().is_some(), E::PAIRING);
         assert_eq!(small.is_empty(), n == 0);
     }
     assert_ne!(
@@ -242,9 +245,9 @@ fn prefixes_are_keys_on_every_curve() {
 fn points_made_elsewhere_are_checked() {
     let key = key::<GrumpkinEngine>(4);
     let (bases, blind) = (key.bases().to_vec(), *key.blind_generator());
-    let same = CommitmentKey::<GrumpkinEngine>::from_points(bases.clone(), blind, false);
+    let same = CommitmentKey::<GrumpkinEngine>::from_points(bases.clone(), blind, None, false);
     assert_eq!(same.expect("valid").digest(), key.digest());
-    let marked = CommitmentKey::<GrumpkinEngine>::from_points(bases.clone(), blind, true);
+    let marked = CommitmentKey::<GrumpkinEngine>::from_points(bases.clone(), blind, None, true);
     assert_ne!(
         marked.expect("valid").digest(),
         key.digest(),
@@ -252,7 +255,7 @@ fn points_made_elsewhere_are_checked() {
     );
     let mut off_curve = bases.clone();
     off_curve[2].x += halo2curves::grumpkin::Fq::ONE;
-    let error = CommitmentKey::<GrumpkinEngine>::from_points(off_curve, blind, false);
+    let error = CommitmentKey::<GrumpkinEngine>::from_points(off_curve, blind, None, false);
     assert!(matches!(
         error,
         Err(KeyError::InvalidPoint {
@@ -261,7 +264,7 @@ fn points_made_elsewhere_are_checked() {
         })
     ));
     let identity = halo2curves::grumpkin::G1Affine::default();
-    let error = CommitmentKey::<GrumpkinEngine>::from_points(bases, identity, false);
+    let error = CommitmentKey::<GrumpkinEngine>::from_points(bases, identity, None, false);
     assert!(matches!(
         error,
         Err(KeyError::InvalidPoint {
@@ -340,24 +343,74 @@ fn pasta_packages_agree_on_both_curves() {
     pasta_packages_agree::<VestaEngine, pasta_curves::vesta::Point>();
 }
 
-/// Records every report.
-#[derive(Default)]
-struct Recorder {
-    started: Vec<(Stage, u64)>,
-    done: Vec<u64>,
-    finished: usize,
+/// The reason why points for openings are refused.
+fn refused_opening(
+    bases: &[halo2curves::bn256::G1Affine],
+    tau_h: Option<G2Affine>,
+    insecure: bool,
+) -> &'static str {
+    let blind = *key::<Bn256EngineKZG>(1).blind_generator();
+    let made = CommitmentKey::<Bn256EngineKZG>::from_points(bases.to_vec(), blind, tau_h, insecure);
+    match made {
+        Err(KeyError::Opening { reason, .. }) => reason,
+        other => panic!("expected an error about openings, got {other:?}"),
+    }
 }
 
-impl Progress for Recorder {
-    fn start(&mut self, stage: Stage, total: u64) {
-        self.started.push((stage, total));
+/// A point of the twist that does not have the group's order.
+fn outside_the_group() -> G2Affine {
+    use halo2curves::bn256::{Fq2, Fr};
+    let point = (1u64..)
+        .map(|x| Fq2::from(x))
+        .filter_map(|x| {
+            let y: Option<Fq2> = (x.square() * x + G2Affine::b()).sqrt().into();
+            Some(G2Affine { x, y: y? })
+        })
+        .find(|point| point * -Fr::ONE != G2::from(-*point))
+        .expect("the twist has a cofactor");
+    assert!(bool::from(point.is_on_curve()));
+    point
+}
+
+#[test]
+fn points_for_openings_are_checked() {
+    let key = key::<Bn256EngineKZG>(4);
+    let tau_h = key.tau_h().copied();
+    let twice = (G2::generator() * (development_tau() + development_tau())).to_affine();
+    let bases = key.bases();
+    assert_eq!(refused_opening(bases, None, true), "it lacks tau G2");
+    assert_eq!(
+        refused_opening(bases, Some(twice), true),
+        "tau G2 belongs to other bases"
+    );
+    for point in [G2Affine::identity(), outside_the_group()] {
+        assert_eq!(
+            refused_opening(bases, Some(point), true),
+            "tau G2 is not a point of the group"
+        );
     }
-    fn advance(&mut self, done: u64) {
-        self.done.push(done);
-    }
-    fn finish(&mut self) {
-        self.finished += 1;
-    }
+    assert_eq!(
+        refused_opening(&bases[1..], tau_h, true),
+        "its first base is not the standard generator of G1"
+    );
+    let known = "everyone knows its tau, but it is not marked insecure";
+    assert_eq!(refused_opening(bases, tau_h, false), known);
+    let ones = [bases[0]; 4];
+    let one = Some(G2Affine::generator());
+    assert_eq!(refused_opening(&ones, one, false), known);
+    let grumpkin = crate::key::<GrumpkinEngine>(2);
+    let error = CommitmentKey::<GrumpkinEngine>::from_points(
+        grumpkin.bases().to_vec(),
+        *grumpkin.blind_generator(),
+        tau_h,
+        false,
+    );
+    assert!(matches!(error, Err(KeyError::Opening { .. })));
+}
+
+/// The key of a cache directory.
+fn cached<E: KeyEngine>(cache: Option<&Path>, n: usize) -> Result<CommitmentKey<E>, KeyError> {
+    KeyCache::new(cache).load_or_create(n, &mut |_| {})
 }
 
 fn files_in(directory: &Path) -> Vec<String> {
@@ -379,30 +432,28 @@ fn files_in(directory: &Path) -> Vec<String> {
 fn the_cache_gives_the_derived_keys() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let cache = directory.path().join("a/b");
-    let mut progress = Recorder::default();
-    let made = Keys::<Bn254>::load_or_create(Some(&cache), 2000, 700, &mut progress).expect("made");
+    let keys = KeyCache::new(Some(&cache));
+    let mut done = Vec::new();
+    let made = keys
+        .load_or_create::<Bn256EngineKZG>(2000, &mut |points| done.push(points))
+        .expect("made");
+    assert!(done.len() > 1 && done.last() == Some(&2000), "{done:?}");
+    let second = cached::<GrumpkinEngine>(Some(&cache), 700).expect("made");
     assert_eq!(
         files_in(&cache),
-        ["bn254-g1-2048.v1.key", "grumpkin-1024.v1.key"]
+        ["bn254-g1-2048.v2.key", "grumpkin-1024.v2.key"]
     );
-    assert_eq!(progress.started, [(Stage::Keys, 2700)]);
-    assert!(progress.done.is_sorted() && progress.done.last() == Some(&2700));
-    assert_eq!(progress.finished, 1);
-    let derived = Keys::<Bn254>::load_or_create(None, 2000, 700, &mut Silent).expect("derived");
-    let loaded =
-        Keys::<Bn254>::load_or_create(Some(&cache), 2000, 700, &mut Silent).expect("loaded");
+    let derived = cached::<Bn256EngineKZG>(None, 2000).expect("derived");
+    let loaded = cached::<Bn256EngineKZG>(Some(&cache), 2000).expect("loaded");
     assert_eq!(made.digest(), derived.digest());
     assert_eq!(made.digest(), loaded.digest());
-    assert_eq!(loaded.primary.bases(), derived.primary.bases());
-    assert_eq!(loaded.secondary.bases(), derived.secondary.bases());
-    assert!(loaded.insecure() && loaded.primary.insecure() && !loaded.secondary.insecure());
+    assert_eq!(loaded.bases(), derived.bases());
+    assert_eq!(loaded.tau_h(), derived.tau_h());
+    assert!(loaded.insecure() && !second.insecure());
     // A smaller key comes from the larger file; nothing is added.
-    let small = Keys::<Bn254>::load_or_create(Some(&cache), 10, 20, &mut Silent).expect("loaded");
-    assert_eq!((small.primary.len(), small.secondary.len()), (10, 20));
-    assert_eq!(
-        small.primary.digest(),
-        derived.primary.prefix(10).expect("fits").digest()
-    );
+    let small = cached::<Bn256EngineKZG>(Some(&cache), 10).expect("loaded");
+    assert_eq!(small.len(), 10);
+    assert_eq!(small.digest(), derived.prefix(10).expect("fits").digest());
     assert_eq!(files_in(&cache).len(), 2);
     let text = format!("{small:?}");
     assert!(
@@ -412,15 +463,98 @@ fn the_cache_gives_the_derived_keys() {
 }
 
 #[test]
+fn keys_beyond_a_limit_are_not_derived() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let keys = KeyCache::new(Some(directory.path())).deriving_at_most(1500);
+    let load = |n| keys.load_or_create::<Bn256EngineKZG>(n, &mut |_| {});
+    let error = load(1501).expect_err("too large");
+    let limits = KeyError::NotDerived {
+        curve: "bn254-g1",
+        limit: 1500,
+        got: 1501,
+    };
+    assert_eq!(error.to_string(), limits.to_string());
+    assert!(matches!(
+        keys.check::<Bn256EngineKZG>(1501),
+        Err(KeyError::NotDerived { .. })
+    ));
+    assert!(files_in(directory.path()).is_empty());
+    // What is in the cache may be larger than what is derived.
+    cached::<Bn256EngineKZG>(Some(directory.path()), 4000).expect("derived");
+    assert_eq!(load(4000).expect("loaded").len(), 4000);
+    assert!(load(4097).is_err());
+    // A limit holds without a cache, too.
+    let error = KeyCache::new(None).deriving_at_most(10);
+    assert!(error.check::<PallasEngine>(11).is_err());
+    error.check::<PallasEngine>(10).expect("small");
+}
+
+#[test]
 fn transparent_keys_are_secure() {
-    let keys = Keys::<Pasta>::load_or_create(None, 300, 200, &mut Silent).expect("derived");
-    assert!(!keys.insecure());
-    assert_eq!(keys.primary.curve(), "pallas");
-    assert_eq!(keys.secondary.curve(), "vesta");
-    let swapped = Keys::<Pasta>::load_or_create(None, 200, 300, &mut Silent).expect("derived");
-    assert_ne!(keys.digest(), swapped.digest());
-    let error = Keys::<Pasta>::load_or_create(None, 1, usize::MAX, &mut Silent).expect_err("large");
+    let pallas = cached::<PallasEngine>(None, 300).expect("derived");
+    let vesta = cached::<VestaEngine>(None, 200).expect("derived");
+    assert!(!pallas.insecure() && !vesta.insecure());
+    assert!(pallas.tau_h().is_none() && vesta.tau_h().is_none());
+    assert_eq!((pallas.curve(), vesta.curve()), ("pallas", "vesta"));
+    let error = cached::<VestaEngine>(None, usize::MAX).expect_err("large");
     assert!(matches!(error, KeyError::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn key_files_of_older_releases_are_named() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("old.key");
+    key::<PallasEngine>(3).save(&path).expect("written");
+    let mut bytes = std::fs::read(&path).expect("readable");
+    bytes[8] = 1;
+    std::fs::write(&path, bytes).expect("writable");
+    let KeyError::File(error) = CommitmentKey::<PallasEngine>::load(&path).expect_err("old") else {
+        panic!("expected an error about the file");
+    };
+    assert!(error.to_string().contains("old.key"), "{error}");
+    let FileError::Format { source, .. } = error else {
+        panic!("expected an error about the format");
+    };
+    assert!(
+        matches!(
+            source,
+            FormatError::OlderVersion {
+                expected: 2,
+                found: 1
+            }
+        ),
+        "{source}"
+    );
+    assert!(source.to_string().contains("delete the file"), "{source}");
+}
+
+#[test]
+fn keys_are_listed() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let cache = Some(directory.path());
+    let keys = KeyCache::new(cache);
+    assert!(keys.list().expect("an empty directory").is_empty());
+    let primary = cached::<Bn256EngineKZG>(cache, 1024).expect("derived");
+    let pallas = cached::<PallasEngine>(cache, 1024).expect("derived");
+    std::fs::write(directory.path().join("z.key"), "noise").expect("written");
+    std::fs::write(directory.path().join("other.txt"), "noise").expect("written");
+    let listed = keys.list().expect("readable");
+    let [(_, first), (_, second), (path, third)] = listed.as_slice() else {
+        panic!("expected three entries, got {listed:?}");
+    };
+    let first = first.as_ref().expect("usable");
+    assert_eq!((first.curve, first.points), ("bn254-g1", 1024));
+    assert!(first.insecure && !first.imported && first.digest == primary.digest());
+    let second = second.as_ref().expect("usable");
+    assert!(!second.insecure && second.digest == pallas.digest());
+    assert!(path.ends_with("z.key") && matches!(third, Err(KeyError::File(_))));
+    let absent = directory.path().join("absent");
+    assert!(
+        KeyCache::new(Some(&absent))
+            .list()
+            .expect("empty")
+            .is_empty()
+    );
 }
 
 /// The payload of a key file.
@@ -435,34 +569,55 @@ fn forge(path: &Path, curve: &str, payload: &[u8]) {
     std::fs::write(path, bytes).expect("writable");
 }
 
+/// Bytes in front of the bases: count, mark, `H`, `G2` and `tau G2`.
+const PREAMBLE: usize = 8 + 1 + 64 + 2 * 128;
+
+/// What a cache file that was read is refused for; the error names the file.
+fn refused_for(error: KeyError) -> KeyError {
+    match error {
+        KeyError::Content { path, source } => {
+            assert!(path.ends_with("bn254-g1-1024.v2.key"));
+            *source
+        }
+        other => panic!("expected an error about the content, got {other:?}"),
+    }
+}
+
 #[test]
 fn forged_cache_files_are_refused() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let load = || Keys::<Bn254>::load_or_create(Some(directory.path()), 1000, 1000, &mut Silent);
+    let load = || cached::<Bn256EngineKZG>(Some(directory.path()), 1000);
     load().expect("made");
-    let path = directory.path().join("bn254-g1-1024.v1.key");
+    let path = directory.path().join("bn254-g1-1024.v2.key");
     let good = payload_of(&path, "bn254-g1");
-    assert_eq!(good.len(), 8 + 1 + 64 + 64 * 1024);
+    assert_eq!(good.len(), PREAMBLE + 64 * 1024);
+    let refused = |payload: &[u8]| {
+        forge(&path, "bn254-g1", payload);
+        refused_for(load().expect_err("refused"))
+    };
 
-    // Two bases exchanged: valid points, but another key.
-    let mut exchanged = good.clone();
-    let (first, rest) = exchanged[73..].split_at_mut(64);
-    first.swap_with_slice(&mut rest[..64]);
-    forge(&path, "bn254-g1", &exchanged);
-    let error = load().expect_err("another key");
+    // Two bases exchanged: valid points, but another key. The first two are compared with tau G2.
+    let exchange = |first: usize| {
+        let mut exchanged = good.clone();
+        let (one, two) = exchanged[PREAMBLE + 64 * first..].split_at_mut(64);
+        one.swap_with_slice(&mut two[..64]);
+        exchanged
+    };
+    let error = refused(&exchange(2));
     assert!(
         matches!(error, KeyError::WrongKey { points: 1024, .. }),
         "{error}"
     );
+    let error = refused(&exchange(0));
+    assert!(matches!(error, KeyError::Opening { .. }), "{error}");
+    let error = refused(&exchange(1));
+    assert!(matches!(error, KeyError::Opening { .. }), "{error}");
 
     // The mark removed.
     let mut unmarked = good.clone();
     unmarked[8] = 0;
-    forge(&path, "bn254-g1", &unmarked);
-    assert!(matches!(
-        load().expect_err("unmarked"),
-        KeyError::WrongKey { .. }
-    ));
+    let error = refused(&unmarked);
+    assert!(matches!(error, KeyError::Opening { .. }), "{error}");
     unmarked[8] = 2;
     forge(&path, "bn254-g1", &unmarked);
     let error = load().expect_err("no mark");
@@ -472,14 +627,14 @@ fn forged_cache_files_are_refused() {
     );
 
     // Points off the curve, coordinates above the modulus, the identity.
-    for (offset, value) in [(73 + 64 * 5, 1), (73 + 64 * 5 + 31, 255), (73 + 64 * 5, 0)] {
+    let fifth = PREAMBLE + 64 * 5;
+    for (offset, value) in [(fifth, 1), (fifth + 31, 255), (fifth, 0)] {
         let mut invalid = good.clone();
         match value {
             0 => invalid[offset..offset + 64].fill(0),
             _ => invalid[offset] ^= value,
         }
-        forge(&path, "bn254-g1", &invalid);
-        let error = load().expect_err("invalid point");
+        let error = refused(&invalid);
         assert!(
             matches!(error, KeyError::InvalidPoint { index: 5, .. }),
             "{error}"
@@ -487,12 +642,27 @@ fn forged_cache_files_are_refused() {
     }
     let mut invalid = good.clone();
     invalid[9] ^= 1;
-    forge(&path, "bn254-g1", &invalid);
-    let error = load().expect_err("invalid blind generator");
+    let error = refused(&invalid);
     assert!(
         matches!(error, KeyError::InvalidPoint { index: 1024, .. }),
         "{error}"
     );
+
+    // The generator of G2 and tau G2: coordinates changed, the identity, the generator twice.
+    for offset in (73..PREAMBLE).step_by(16) {
+        let mut invalid = good.clone();
+        invalid[offset] ^= 1;
+        let error = refused(&invalid);
+        assert!(matches!(error, KeyError::Opening { .. }), "{error}");
+    }
+    let mut invalid = good.clone();
+    invalid[73 + 128..PREAMBLE].fill(0);
+    assert!(matches!(refused(&invalid), KeyError::Opening { .. }));
+    invalid[73..].copy_within(..128, 128);
+    let KeyError::Opening { reason, .. } = refused(&invalid) else {
+        panic!("expected an error about openings");
+    };
+    assert_eq!(reason, "tau G2 belongs to other bases");
 
     // Counts that do not match, and payloads that are too short for the preamble.
     for count in [0, 1023, 1025, u64::MAX] {
@@ -501,7 +671,7 @@ fn forged_cache_files_are_refused() {
         forge(&path, "bn254-g1", &miscounted);
         assert!(matches!(load().expect_err("miscounted"), KeyError::File(_)));
     }
-    for length in [0, 7, 8, 9, 72] {
+    for length in [0, 7, 8, 9, 72, 73, PREAMBLE - 1] {
         forge(&path, "bn254-g1", &good[..length]);
         assert!(matches!(load().expect_err("short"), KeyError::File(_)));
     }

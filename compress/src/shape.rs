@@ -180,6 +180,11 @@ impl Dimensions {
         &self.blocks
     }
 
+    /// Variables of each witness segment's polynomial.
+    pub fn segment_variables(&self) -> Vec<usize> {
+        self.segments.iter().map(|length| log2(*length)).collect()
+    }
+
     /// The padded position of a column of `z`, or `None` when there is no such column.
     pub fn position(&self, column: usize) -> Option<usize> {
         self.blocks

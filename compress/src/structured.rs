@@ -25,6 +25,7 @@
 
 use crate::arithmetic::Arithmetic;
 use crate::error::Rejected;
+use crate::spartan::MatrixEvaluation;
 use ff::Field;
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::field::power_of_two;
@@ -470,13 +471,10 @@ impl<S: CircuitField> StructuredMatrices<S> {
             Column::Fixed { .. } => Vec::new(),
         }
     }
+}
 
-    /// `(A + gamma B + gamma^2 C)~(rows, columns)`, most significant variable first.
-    ///
-    /// # Errors
-    /// [`Rejected::Length`] when a point has another number of variables than the matrices; those
-    /// of the arithmetic.
-    pub fn combined<A: Arithmetic<Field = S>>(
+impl<S: CircuitField, A: Arithmetic<Field = S>> MatrixEvaluation<A> for StructuredMatrices<S> {
+    fn combined(
         &self,
         arithmetic: &mut A,
         rows: &[A::Element],

@@ -35,6 +35,41 @@ pub enum Command {
     Verify(Verify),
     /// Print the model id of a program.
     ModelId(ModelId),
+    /// Import and list commitment keys.
+    #[command(subcommand)]
+    Keys(Keys),
+}
+
+/// What to do with commitment keys.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Make the powers of tau of a ceremony the BN254 key of this cache.
+    Import(Import),
+    /// Print the keys of this cache; every file is read and checked.
+    List(List),
+}
+
+/// Options of `keys import`.
+#[derive(Args, Debug)]
+pub struct Import {
+    /// The ceremony's file (.ptau, BN254). Compare its published hash first.
+    #[arg(long, value_name = "FILE")]
+    pub ptau: PathBuf,
+    /// Import 2^N points [default: the power of the file].
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=28))]
+    pub power: Option<u32>,
+    /// Write the numbers as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Options of `keys list`.
+#[derive(Args, Debug)]
+pub struct List {
+    /// Write the numbers as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// Options of `demo`.
@@ -105,6 +140,16 @@ pub struct Verify {
     /// The model that you trust.
     #[command(flatten)]
     pub trusted: Trusted,
+    /// Reject a proof about another input than this one: {"input_data": [[...]]}.
+    #[arg(long, value_name = "INPUT.json")]
+    pub input: Option<PathBuf>,
+    /// Clamp values of --input outside the calibrated range, as `prove --saturate` does.
+    #[arg(long, requires = "input")]
+    pub saturate: bool,
+    /// Derive commitment keys of more than 2^20 points for a proof checked by its model id; large
+    /// ones take minutes and gigabytes.
+    #[arg(long)]
+    pub allow_large_keys: bool,
     /// Write the numbers as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

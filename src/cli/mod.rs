@@ -6,6 +6,7 @@
 pub mod args;
 mod compile;
 mod demo;
+mod keys;
 mod output;
 pub mod progress;
 mod prove;
@@ -82,6 +83,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Prove(options) => prove::run(options, cache),
         Command::Verify(options) => verify::run(options, cache),
         Command::ModelId(options) => verify::model_id(options, cache),
+        Command::Keys(options) => keys::run(options, cache),
     }
 }
 

@@ -3,14 +3,13 @@
 use super::args::Prove;
 use super::output::{self, Report, size};
 use super::progress::TerminalProgress;
-
 use super::verify::set_up;
 use super::{check_outputs, open_program, read_text};
 use crate::artefact::{FoldedProof, show_model_id};
 use crate::memory::peak_resident_bytes;
 use crate::model::quantise::class;
 use crate::model::{OutOfRange, json};
-use crate::program::{Outline, Program};
+use crate::program::{Outline, Program, Tensor};
 use crate::session::{Architecture, Committed, Session, Timing};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
@@ -28,7 +27,13 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
         &[Some(&options.model), Some(&options.input)],
     )?;
     let program = open_program(&options.model)?;
-    let input = quantised(options, &program)?;
+    let outline = program.outline();
+    let input = quantised(
+        &options.input,
+        &outline.input,
+        outline.bits,
+        options.saturate,
+    )?;
     output::note(Estimate::new(program.outline()).text());
     let mut progress = TerminalProgress::new();
     let clock = Instant::now();
@@ -63,27 +68,24 @@ fn check_kind(kind: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Reads and rounds the input.
-fn quantised(options: &Prove, program: &Program) -> anyhow::Result<Vec<i64>> {
-    let name = || options.input.display().to_string();
-    let text = read_text(&options.input)?;
-    let input = json::input(&text, program.outline().input.length).with_context(name)?;
-    let outside = if options.saturate {
-        OutOfRange::Saturate
+/// Reads an input and rounds it to the integers of `tensor`.
+pub(super) fn quantised(
+    path: &Path,
+    tensor: &Tensor,
+    bits: u32,
+    saturate: bool,
+) -> anyhow::Result<Vec<i64>> {
+    let name = || path.display().to_string();
+    let text = read_text(path)?;
+    let input = json::input(&text, tensor.length).with_context(name)?;
+    let (outside, advice) = if saturate {
+        (OutOfRange::Saturate, "")
     } else {
-        OutOfRange::Reject
+        (OutOfRange::Reject, " (--saturate clamps)")
     };
-    let quantised = program
-        .outline()
-        .quantise(&input, outside)
-        .with_context(|| {
-            let advice = if options.saturate {
-                ""
-            } else {
-                " (--saturate clamps)"
-            };
-            format!("{}{advice}", options.input.display())
-        })?;
+    let quantised = tensor
+        .quantise(&input, bits, outside)
+        .with_context(|| format!("{}{advice}", path.display()))?;
     if quantised.saturated > 0 {
         let count = quantised.saturated;
         output::note(format_args!(

@@ -3,11 +3,15 @@
 use super::args::{ModelId, Verify};
 use super::output::{self, Report};
 use super::progress::TerminalProgress;
+use super::prove::quantised;
 use super::{Rejected, check_outputs, open_program, warn_if_insecure};
-use crate::artefact::{FoldedProof, show_model_id};
+use crate::artefact::{FoldedProof, LARGEST_UNASKED_KEY, show_model_id};
+use crate::error::Error;
+use crate::key::KeyCache;
 use crate::model::quantise::class;
 use crate::program::Program;
 use crate::session::{Architecture, Committed, Inference, Session};
+use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
 use std::path::Path;
 use std::time::Instant;
@@ -21,6 +25,7 @@ pub(super) fn run(options: &Verify, cache: Option<&Path>) -> anyhow::Result<()> 
     let inputs = [
         Some(options.proof.as_path()),
         options.trusted.model.as_deref(),
+        options.input.as_deref(),
     ];
     check_outputs(&[options.json.as_deref()], &inputs)?;
     let trusted = options
@@ -36,7 +41,7 @@ pub(super) fn run(options: &Verify, cache: Option<&Path>) -> anyhow::Result<()> 
             if super::is_rejection(&error) {
                 reject(options);
             }
-            Err(error.context(options.proof.display().to_string()))
+            Err(error)
         }
     }
 }
@@ -50,20 +55,107 @@ fn reject(options: &Verify) {
     }
 }
 
+/// The report on an accepted proof. Errors name the file that they are about.
 fn verdict(
     options: &Verify,
     proof: &FoldedProof,
     trusted: Option<&Program>,
     cache: Option<&Path>,
 ) -> anyhow::Result<Report> {
+    let name = || options.proof.display().to_string();
     if trusted.is_some_and(|program| Architecture::from(program.outline()) != proof.architecture) {
         return Err(Rejected(
-            "the proof is about a model of another architecture, or the same one compiled with other \
-             scales or steps",
-        ).into());
+            "the proof is about a model of another architecture, or the same one compiled with \
+             other scales or steps",
+        ))
+        .with_context(name);
     }
+    let input = options.input.as_deref();
+    let input = input.map(|path| given_input(options, path, proof));
+    let input = input.transpose()?;
+    if input.as_ref().is_some_and(|input| !is_about(proof, input)) {
+        return Err(Rejected(
+            "the proof is about another input than the one given",
+        ))
+        .with_context(name);
+    }
+    let mut report = judge(options, proof, trusted, cache).map_err(|error| {
+        // A key file at fault has its own name, and the proof has nothing to do with it.
+        let about_key = error.downcast_ref().is_some_and(Error::is_about_a_key_file);
+        if about_key {
+            error
+        } else {
+            error.context(name())
+        }
+    })?;
+    if input.is_some() {
+        show_compared(options, proof, &mut report);
+    }
+    Ok(report)
+}
+
+/// The input that the caller has, rounded with the proof's scale.
+///
+/// This is the trusted model's scale, too, if the proof is accepted: its architecture is compared
+/// with the proof's, and a model id binds the scales.
+fn given_input(options: &Verify, path: &Path, proof: &FoldedProof) -> anyhow::Result<Vec<i64>> {
+    let Architecture { input, bits, .. } = &proof.architecture;
+    let values = quantised(path, input, *bits, options.saturate)?;
+    output::note(format_args!(
+        "{}: rounded with the scale {:.6}, from the {}",
+        path.display(),
+        input.scale,
+        scale_source(options),
+    ));
+    Ok(values)
+}
+
+/// Where the scale of a comparison comes from.
+fn scale_source(options: &Verify) -> &'static str {
+    match options.trusted.model {
+        Some(_) => "model",
+        None => "proof, where the model id binds it",
+    }
+}
+
+/// Whether a proof is about one input, and that is it.
+fn is_about(proof: &FoldedProof, input: &[i64]) -> bool {
+    matches!(proof.inferences.as_slice(), [only] if only.input == input)
+}
+
+/// Says that the input was compared, and how.
+fn show_compared(options: &Verify, proof: &FoldedProof, report: &mut Report) {
+    let scale = proof.architecture.input.scale;
+    let source = scale_source(options);
+    report.line(
+        "input compared",
+        format_args!("equal, with the scale {scale:.6} from the {source}"),
+    );
+    report.value("input_compared", true);
+    report.value("input_scale", scale);
+}
+
+/// The keys to verify with. What a proof of unknown origin asks for is bounded; a program that the
+/// caller trusts has the proof's architecture.
+fn keys<'a>(options: &Verify, cache: Option<&'a Path>) -> KeyCache<'a> {
+    let keys = KeyCache::new(cache);
+    if options.allow_large_keys || options.trusted.model.is_some() {
+        keys
+    } else {
+        keys.deriving_at_most(LARGEST_UNASKED_KEY)
+    }
+}
+
+/// Verifies, and reports on what is accepted.
+fn judge(
+    options: &Verify,
+    proof: &FoldedProof,
+    trusted: Option<&Program>,
+    cache: Option<&Path>,
+) -> anyhow::Result<Report> {
     let mut progress = TerminalProgress::new();
-    let session = Session::<Bn254>::new(&proof.architecture, cache, &mut progress)?;
+    let keys = keys(options, cache);
+    let session = Session::<Bn254>::with_keys(&proof.architecture, keys, &mut progress)?;
     warn_if_insecure(&session);
     let model = match (trusted, options.trusted.model_id) {
         (Some(program), _) => session.commit(program, &mut progress)?.model,

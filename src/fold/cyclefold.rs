@@ -118,7 +118,7 @@ fn place<F: CircuitField>(matrices: Matrices<F>) -> Result<Matrices<F>, FoldErro
             .collect::<Option<_>>()
             .ok_or_else(|| FoldError::Shape("a CycleFold entry outside the matrices".into()))?;
         placed.sort_by_key(|(row, column, _)| (*row, *column));
-        Ok(placed)
+        Ok::<_, FoldError>(placed)
     };
     Ok(Matrices {
         rows: ADDRESSES,

@@ -5,8 +5,8 @@ use crate::fold::cyclefold::{self, Operations};
 use crate::fold::error::FoldError;
 use crate::fold::r1cs::{Fresh, Instance, Running, Shape};
 use crate::fold::state::{Accumulator, Context, State};
-use crate::key::CommitmentKey;
 use crate::key::source::{KeyEngine, KeySource};
+use crate::key::{CommitmentKey, KeyCache};
 use crate::progress::{Progress, Stage};
 use ff::Field;
 use foldnet_gadgets::commitment::Commitment;
@@ -43,12 +43,10 @@ pub struct Params<C: Cycle, S> {
 }
 
 impl<C: KeySource, S: StepCircuit<C::F>> Params<C, S> {
-    /// Builds shapes, and loads keys from `cache` or derives them. The digest also absorbs `description`: whatever else the
-    /// application fixes about its programs.
+    /// [`Params::with_keys`] with the keys of a directory, without a limit on what is derived.
     ///
     /// # Errors
-    /// [`FoldError::Program`] for no kinds, too many, none that ends an inference, or weights of
-    /// different sizes; those of synthesis and of the keys otherwise.
+    /// Those of [`Params::with_keys`].
     pub fn new(
         kinds: Vec<S>,
         weight_variables: usize,
@@ -56,10 +54,29 @@ impl<C: KeySource, S: StepCircuit<C::F>> Params<C, S> {
         cache: Option<&Path>,
         progress: &mut dyn Progress,
     ) -> Result<Self, FoldError> {
+        let keys = KeyCache::new(cache);
+        Self::with_keys(kinds, weight_variables, description, keys, progress)
+    }
+
+    /// Builds shapes, and loads or derives keys. The digest also absorbs `description`: whatever
+    /// else the application fixes about its programs.
+    ///
+    /// # Errors
+    /// [`FoldError::Program`] for no kinds, too many, none that ends an inference, or weights of
+    /// different sizes; those of synthesis and of the keys otherwise.
+    pub fn with_keys(
+        kinds: Vec<S>,
+        weight_variables: usize,
+        description: &[u8],
+        keys: KeyCache<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<Self, FoldError> {
         check_kinds::<C, S>(&kinds, weight_variables)?;
+        // Before shapes are built: a key that there will not be makes all work useless.
+        keys.check::<C::Primary>(1 << weight_variables)?;
         let context = Context::new()?;
         let cyclefold = cyclefold::shape::<C>()?;
-        let secondary = load_key::<C::Secondary>(cache, cyclefold.key_size().next_power_of_two(), progress)?;
+        let secondary = load_key::<C::Secondary>(keys, cyclefold.key_size(), progress)?;
         // A fixed seed: this instance is a public constant of the circuits, not a secret.
         let mut rng = ChaCha20Rng::from_seed(*b"foldnet cyclefold start instance");
         let start = cyclefold.start(&secondary, false, &mut rng)?;
@@ -78,7 +95,7 @@ impl<C: KeySource, S: StepCircuit<C::F>> Params<C, S> {
         progress.finish();
         let largest = shapes.iter().map(Shape::key_size).max().unwrap_or(0);
         let size = largest.max(1 << weight_variables);
-        let primary = load_key::<C::Primary>(cache, size, progress)?;
+        let primary = load_key::<C::Primary>(keys, size, progress)?;
         let circuits = (shapes.as_slice(), &cyclefold);
         let pp = digest::<C>(
             circuits,
@@ -201,14 +218,14 @@ impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
 }
 
 fn load_key<E: KeyEngine>(
-    cache: Option<&Path>,
+    keys: KeyCache<'_>,
     size: usize,
     progress: &mut dyn Progress,
 ) -> Result<CommitmentKey<E>, FoldError> {
     progress.start(Stage::Keys, size as u64);
     // A cache file may hold more than what is asked for; the report stays within the total.
     let mut advance = |done: u64| progress.advance(done.min(size as u64));
-    let key = CommitmentKey::load_or_create(cache, size, &mut advance)?;
+    let key = keys.load_or_create(size, &mut advance)?;
     progress.finish();
     Ok(key)
 }

@@ -1,10 +1,10 @@
 //! Where the generators of each curve come from.
 
-use super::{CommitmentKey, KeyError, decode_element};
+use super::{CommitmentKey, KeyError, decode_element, opening};
 use ff::{Field, PrimeField};
 use foldnet_gadgets::cycle::{Affine, Bn254, Cycle, Pasta};
 use foldnet_gadgets::field::from_uniform;
-use halo2curves::bn256::{Fr, G1, G1Affine};
+use halo2curves::bn256::{Fr, G1, G1Affine, G2, G2Affine};
 use halo2curves::group::{Curve, Group};
 use nova_snark::provider::traits::{DlogGroup, DlogGroupExt};
 use nova_snark::provider::{Bn256EngineKZG, GrumpkinEngine, PallasEngine, VestaEngine};
@@ -34,6 +34,9 @@ pub trait KeyEngine: Engine<GE: DlogGroupExt> {
     /// Whether relations between the derived generators are known.
     const INSECURE: bool;
 
+    /// Whether keys carry `tau G2`, which openings are verified with by a pairing.
+    const PAIRING: bool = false;
+
     /// `B_0, .., B_(n-1)`; `advance` is told how many there are so far.
     ///
     /// # Errors
@@ -45,6 +48,27 @@ pub trait KeyEngine: Engine<GE: DlogGroupExt> {
     /// # Errors
     /// As for [`KeyEngine::derive_bases`].
     fn derive_blind() -> Result<Affine<Self>, KeyError>;
+
+    /// `tau G2` of the derived key, for a curve with a pairing.
+    fn derive_tau_h() -> Option<G2Affine> {
+        None
+    }
+
+    /// Checks that `tau_h` is `tau G2` for bases that start with `G1, tau G1`, or absent for a curve
+    /// without a pairing.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn check_opening(
+        _bases: &[Affine<Self>],
+        tau_h: Option<&G2Affine>,
+        _insecure: bool,
+    ) -> Result<(), &'static str> {
+        match tau_h {
+            None => Ok(()),
+            Some(_) => Err("the curve has no pairing, but the key has a point for one"),
+        }
+    }
 }
 
 /// A cycle of curves for both of which generators can be derived.
@@ -57,6 +81,7 @@ impl KeySource for Pasta {}
 impl KeyEngine for Bn256EngineKZG {
     const CURVE: &'static str = "bn254-g1";
     const INSECURE: bool = true;
+    const PAIRING: bool = true;
 
     fn derive_bases(n: usize, advance: &mut dyn FnMut(u64)) -> Result<Vec<Affine<Self>>, KeyError> {
         let table = WindowTable::new(n);
@@ -66,6 +91,24 @@ impl KeyEngine for Bn256EngineKZG {
 
     fn derive_blind() -> Result<Affine<Self>, KeyError> {
         labelled_blind::<Self>(b"foldnet bn254 blind v1")
+    }
+
+    fn derive_tau_h() -> Option<G2Affine> {
+        Some((G2::generator() * development_tau()).to_affine())
+    }
+
+    fn check_opening(
+        bases: &[G1Affine],
+        tau_h: Option<&G2Affine>,
+        insecure: bool,
+    ) -> Result<(), &'static str> {
+        let tau_h = tau_h.ok_or("it lacks tau G2")?;
+        opening::check(bases, tau_h)?;
+        let development = Self::derive_tau_h();
+        if !insecure && (Some(*tau_h) == development || *tau_h == G2Affine::generator()) {
+            return Err("everyone knows its tau, but it is not marked insecure");
+        }
+        Ok(())
     }
 }
 

@@ -1,18 +1,24 @@
 //! Proof files made by an adversary: no panic, no acceptance, no work beyond the file's own size.
 
-use crate::{cache, shared};
+use crate::{Place, REJECTED, UNDECIDED, cache, shared};
+use ff::Field;
 use foldnet::artefact::{ArtefactError, FoldedProof, parse_model_id, read_program};
 use foldnet::files::{self, Kind};
 use foldnet::progress::Silent;
 use foldnet::session::{Architecture, Session};
 use foldnet_gadgets::cycle::{Bn254, Cycle};
+use foldnet_layers::layer::Layer;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Bytes of the container before and after the payload.
 const HEADER: usize = 52;
 const DIGEST: usize = 32;
+
+/// How messages about a proof end.
+const ASK: &str = "ask the prover for a new one";
 
 /// The payload of the shared proof: architecture, inferences, recursion.
 fn payload() -> Vec<u8> {
@@ -109,6 +115,7 @@ fn short_files_cannot_ask_for_large_circuits() {
     proof.recursion.table.clear();
     let message = proof.check().expect_err("refused").to_string();
     assert!(message.starts_with("accumulated weights"), "{message}");
+    assert!(message.ends_with(ASK), "{message}");
 
     let mut proof = FoldedProof::decode(shared().bytes.as_slice()).expect("valid");
     proof.recursion.running[0].1.error.clear();
@@ -127,4 +134,68 @@ fn short_files_cannot_ask_for_large_circuits() {
     proof.inferences.clear();
     let message = proof.check().expect_err("refused").to_string();
     assert!(message.starts_with("inferences of the proof"), "{message}");
+    assert!(message.ends_with(ASK), "{message}");
+}
+
+#[test]
+fn a_verifier_is_not_told_to_change_the_model() {
+    let refused = |change: fn(&mut Architecture)| {
+        let mut proof = FoldedProof::decode(shared().bytes.as_slice()).expect("valid");
+        change(&mut proof.architecture);
+        proof.check().expect_err("refused").to_string()
+    };
+    for message in [
+        refused(|a| a.weight_variables = 23),
+        refused(|a| a.bits = 40),
+        refused(|a| a.output.length = usize::MAX),
+        refused(|a| a.input.scale = -1.0),
+        refused(|a| a.kinds[0].weight_variables += 1),
+        refused(|a| {
+            a.weight_variables = 0;
+            a.kinds
+                .iter_mut()
+                .for_each(|kind| kind.weight_variables = 0);
+        }),
+        refused(|a| {
+            let Layer::Dense(dense) = &mut a.kinds[0].layers[0];
+            dense.outputs = 1 << 20;
+        }),
+    ] {
+        assert!(message.ends_with(ASK), "{message}");
+        assert!(!message.contains("split"), "{message}");
+    }
+}
+
+#[test]
+fn a_large_file_cannot_ask_for_a_large_key() {
+    let (place, shared) = (Place::new(), shared());
+    let mut proof = FoldedProof::decode(shared.bytes.as_slice()).expect("valid");
+    let architecture = &mut proof.architecture;
+    architecture.weight_variables = 21;
+    for kind in &mut architecture.kinds {
+        kind.weight_variables = 21;
+    }
+    proof.recursion.table.resize(1 << 21, Field::ZERO);
+    proof.write(&place.path("large.proof")).expect("written");
+    let id = shared.id.as_str();
+    let clock = Instant::now();
+    let parts = [
+        "large.proof: a bn254-g1 key of 2097152 points",
+        "at most 1048576 points",
+        "--allow-large-keys",
+    ];
+    let arguments = ["--cache", "keys", "verify", "large.proof", "--model-id", id];
+    place.expect(UNDECIDED, &arguments, &parts);
+    assert!(clock.elapsed() < Duration::from_secs(60), "long work");
+    assert!(!place.path("keys").exists(), "no key is made");
+    // A model that the verifier has is of another architecture: no key is needed to say so.
+    let by_model = [
+        "--cache",
+        "none",
+        "verify",
+        "large.proof",
+        "--model",
+        &shared.fold,
+    ];
+    place.expect(REJECTED, &by_model, &["another architecture"]);
 }

@@ -4,6 +4,7 @@
 //! them, and commitment keys are cached between runs.
 
 mod hostile;
+mod keys;
 mod proofs;
 
 use serde_json::Value;

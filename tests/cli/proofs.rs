@@ -276,6 +276,113 @@ fn keys_are_cached_and_checked() {
         &arguments,
         &["bn254-g1", "expected a file of kind"],
     );
+    // Verifying blames the key and not the proof.
+    let verify = [
+        "--cache",
+        "keys",
+        "verify",
+        &shared.proof,
+        "--model-id",
+        &shared.id,
+    ];
+    let ran = place.expect(
+        UNDECIDED,
+        &verify,
+        &["keys/bn254-g1", "expected a file of kind"],
+    );
+    assert!(!ran.stderr.contains("tiny.proof"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_input_is_compared() {
+    let (place, shared) = (Place::new(), shared());
+    let by_id = [
+        "verify",
+        &shared.proof,
+        "--model-id",
+        &shared.id,
+        "--input",
+        "input.json",
+    ];
+    let by_model = [
+        "verify",
+        &shared.proof,
+        "--model",
+        &shared.fold,
+        "--input",
+        "input.json",
+    ];
+    place.expect(UNDECIDED, &by_id, &["cannot open input.json"]);
+    place.write("input.json", INPUT);
+    let json = [&by_id[..], &["--json", "v.json"]].concat();
+    let ran = place.expect(
+        ACCEPTED,
+        &json,
+        &["rounded with the scale", "from the proof"],
+    );
+    assert!(
+        ran.stdout.contains("input compared        equal"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(place.json("v.json")["input_compared"], true);
+    place.expect(ACCEPTED, &by_model, &["from the model"]);
+
+    place.write("input.json", INPUT.replace("0.5", "0.25"));
+    let rejected = "tiny.proof: the proof is about another input";
+    let ran = place.expect(REJECTED, &json, &[rejected]);
+    assert!(
+        ran.stdout.starts_with("verdict               rejected"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(place.json("v.json")["verdict"], "rejected");
+    place.expect(REJECTED, &by_model, &[rejected]);
+
+    // What cannot be compared is no verdict, and the error is about the input.
+    for (content, part) in [
+        ("{", "not JSON"),
+        (r#"{"input_data": [[1]]}"#, "the model takes 6"),
+    ] {
+        place.write("input.json", content);
+        let ran = place.expect(UNDECIDED, &by_id, &["error: input.json", part]);
+        assert!(ran.stdout.is_empty(), "{}", ran.stdout);
+    }
+    place.write("input.json", r#"{"input_data": [[0.5, 9, 0, 0, 0, 0]]}"#);
+    place.expect(
+        UNDECIDED,
+        &by_id,
+        &["outside the calibrated range", "--saturate"],
+    );
+    let saturated = [&by_id[..], &["--saturate"]].concat();
+    place.expect(
+        REJECTED,
+        &saturated,
+        &["1 input values were clamped", rejected],
+    );
+    let alone = [
+        "verify",
+        &shared.proof,
+        "--model-id",
+        &shared.id,
+        "--saturate",
+    ];
+    place.expect(UNDECIDED, &alone, &["--input"]);
+
+    // A proof about two inputs is not one about the given input.
+    let mut proof = FoldedProof::decode(shared.bytes.as_slice()).expect("valid");
+    proof.inferences.push(proof.inferences[0].clone());
+    proof.write(&place.path("two.proof")).expect("written");
+    place.write("input.json", INPUT);
+    let two = [
+        "verify",
+        "two.proof",
+        "--model-id",
+        &shared.id,
+        "--input",
+        "input.json",
+    ];
+    place.expect(REJECTED, &two, &["another input"]);
 }
 
 #[test]

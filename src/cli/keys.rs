@@ -1,0 +1,91 @@
+//! `foldnet keys`: the commitment keys of the cache.
+
+use super::args::{Import, Keys, List};
+use super::check_outputs;
+use super::output::{self, Report};
+use super::progress::TerminalProgress;
+use crate::files;
+use crate::key::{CachedKey, CommitmentKey, KeyCache};
+use crate::progress::{Progress, Stage};
+use nova_snark::provider::Bn256EngineKZG;
+use std::path::Path;
+
+/// Imports or lists.
+pub(super) fn run(options: &Keys, cache: Option<&Path>) -> anyhow::Result<()> {
+    match options {
+        Keys::Import(options) => import(options, cache),
+        Keys::List(options) => list(options, cache),
+    }
+}
+
+/// Reads and checks a ceremony's file, and keeps its points.
+fn import(options: &Import, cache: Option<&Path>) -> anyhow::Result<()> {
+    check_outputs(&[options.json.as_deref()], &[Some(&options.ptau)])?;
+    let mut progress = TerminalProgress::new();
+    let points = options.power.map_or(0, |power| 1 << power);
+    progress.start(Stage::Keys, points);
+    let mut advance = |done| progress.advance(done);
+    let key = CommitmentKey::<Bn256EngineKZG>::import(&options.ptau, options.power, &mut advance)?;
+    progress.finish();
+    let path = KeyCache::new(cache).import(&key)?;
+    output::note(format_args!("key kept in {}", path.display()));
+    let mut report = Report::default();
+    report.number("curve", "curve", key.curve());
+    report.line("points", points_of(key.len()));
+    report.value("points", key.len());
+    report.number("digest", "digest", files::hex(&key.digest()));
+    report.value("insecure", key.insecure());
+    report.print(options.json.as_deref())
+}
+
+/// Reads, checks and prints every key; a file that cannot be used gets a line, too.
+fn list(options: &List, cache: Option<&Path>) -> anyhow::Result<()> {
+    check_outputs(&[options.json.as_deref()], &[])?;
+    let mut report = Report::default();
+    let mut values = Vec::new();
+    for (path, key) in KeyCache::new(cache).list()? {
+        match key {
+            Ok(key) => {
+                report.text(described(&key));
+                values.push(serde_json::json!({
+                    "file": path.display().to_string(),
+                    "curve": key.curve,
+                    "points": key.points,
+                    "digest": files::hex(&key.digest),
+                    "insecure": key.insecure,
+                    "imported": key.imported,
+                }));
+            }
+            Err(error) => output::error("not usable", &error.into()),
+        }
+    }
+    if values.is_empty() {
+        output::note("no usable keys in the cache");
+    }
+    report.value("keys", values);
+    report.print(options.json.as_deref())
+}
+
+/// One line about a key.
+fn described(key: &CachedKey) -> String {
+    let origin = match (key.insecure, key.imported) {
+        (true, _) => "INSECURE development key",
+        (false, true) => "imported",
+        (false, false) => "derived",
+    };
+    format!(
+        "{:10}{:20}{}  {origin}",
+        key.curve,
+        points_of(key.points),
+        files::hex(&key.digest)
+    )
+}
+
+/// A number of points, as a power of two if it is one.
+fn points_of(points: usize) -> String {
+    if points.is_power_of_two() {
+        format!("{points} (2^{})", points.ilog2())
+    } else {
+        points.to_string()
+    }
+}
