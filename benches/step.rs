@@ -4,6 +4,7 @@
 //! prints for the time of one step. Compare two runs with `--save-baseline` and `--baseline`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use foldnet::fold::prover::Start;
 use foldnet::model::plan::PlanOptions;
 use foldnet::model::random;
 use foldnet::program::Program;
@@ -29,7 +30,7 @@ fn fold(criterion: &mut Criterion) {
         group.bench_function(format!("{depth} layers x {width}"), |bencher| {
             bencher.iter(|| {
                 session
-                    .prove(&program, &committed, &input, &mut Silent, &mut rng)
+                    .prove(&program, &committed, (&input, Start::Public), &mut Silent, &mut rng)
                     .expect("a proof")
             });
         });

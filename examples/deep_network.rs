@@ -5,6 +5,7 @@
 //! memory that is printed is the prover's alone.
 
 use anyhow::{Context, ensure};
+use foldnet::fold::prover::Start;
 use foldnet::memory::peak_resident_bytes;
 use foldnet::model::plan::PlanOptions;
 use foldnet::model::random;
@@ -58,7 +59,7 @@ fn prove(path: &Path) -> anyhow::Result<()> {
     let mut rng = ChaCha20Rng::seed_from_u64(11);
     let input = random::input(outline.input.length, &mut rng);
     let (run, inferences, timing) =
-        session.prove(&program, &committed, &[input], &mut Silent, &mut rng)?;
+        session.prove(&program, &committed, (&[input], Start::Public), &mut Silent, &mut rng)?;
     let peak = peak_resident_bytes().unwrap_or(0) as f64 / f64::from(1 << 20);
     let clock = Instant::now();
     session.verify(&run, committed.model, &inferences)?;

@@ -3,6 +3,7 @@
 //! `cargo run --release --example quickstart`
 
 use anyhow::Context;
+use foldnet::fold::prover::Start;
 use foldnet::model::plan::PlanOptions;
 use foldnet::model::{FloatNetwork, IntegerNetwork, OutOfRange, QuantiseOptions, json};
 use foldnet::program::Program;
@@ -28,7 +29,7 @@ fn main() -> anyhow::Result<()> {
 
     let input = outline.quantise(&input, OutOfRange::Reject)?.values;
     let (proof, inferences, _) =
-        session.prove(&program, &committed, &[input], &mut Silent, &mut OsRng)?;
+        session.prove(&program, &committed, (&[input], Start::Public), &mut Silent, &mut OsRng)?;
     session.verify(&proof, committed.model, &inferences)?;
 
     let output = &inferences

@@ -1,6 +1,7 @@
 //! The library's error.
 
 use crate::artefact::ArtefactError;
+use crate::decider::error::DeciderError;
 use crate::files::FileError;
 use crate::fold::error::FoldError;
 use crate::key::KeyError;
@@ -21,6 +22,9 @@ pub enum Error {
     /// Folding failed, or a proof is false.
     #[error(transparent)]
     Fold(#[from] FoldError),
+    /// A succinct proof cannot be made, or is false.
+    #[error(transparent)]
+    Decider(#[from] DeciderError),
     /// A commitment key cannot be made or loaded.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -56,9 +60,10 @@ impl Error {
 
     /// Whether the error is a verdict: the proof was understood and is false.
     pub fn is_rejection(&self) -> bool {
-        matches!(
-            self,
-            Error::Fold(FoldError::Unsatisfied { .. } | FoldError::Statement { .. })
-        )
+        match self {
+            Error::Fold(FoldError::Unsatisfied { .. } | FoldError::Statement { .. }) => true,
+            Error::Decider(error) => error.is_rejection(),
+            _ => false,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Proving and verifying one program: parameters, committed weights, the run.
 
 use crate::artefact::check_architecture;
+use crate::decider::spartan::Shapes;
 use crate::error::Error;
 use crate::fold::error::FoldError;
 use crate::fold::params::Params;
@@ -198,7 +199,8 @@ impl<C: Cycle> Session<C> {
         Ok(Committed { commitments, model })
     }
 
-    /// Folds one inference after the other into one run.
+    /// Folds one inference after the other into one run, from start instances as `start` says:
+    /// succinct proofs reveal nothing about witnesses only when these are masked.
     ///
     /// # Errors
     /// Those of the reference evaluation and of folding.
@@ -206,7 +208,7 @@ impl<C: Cycle> Session<C> {
         &self,
         program: &Program,
         committed: &Committed<C>,
-        inputs: &[Vec<i64>],
+        (inputs, start): (&[Vec<i64>], Start),
         progress: &mut dyn Progress,
         rng: &mut R,
     ) -> Result<(Recursion<C>, Vec<Inference>, Timing), Error> {
@@ -226,7 +228,7 @@ impl<C: Cycle> Session<C> {
             });
         };
         let clock = Instant::now();
-        let mut run = Recursion::begin(&self.params, committed.model, *first, Start::Public, rng)?;
+        let mut run = Recursion::begin(&self.params, committed.model, *first, start, rng)?;
         timing.start = clock.elapsed();
         progress.start(Stage::Fold, (outline.steps.len() * inputs.len()) as u64);
         let mut inferences = Vec::with_capacity(inputs.len());
@@ -279,6 +281,41 @@ impl<C: Cycle> Session<C> {
         model: C::F,
         inferences: &[Inference],
     ) -> Result<Accepted, Error> {
+        let statement = self.statement(model, inferences)?;
+        verifier::verify(&self.params, run, &statement)?;
+        Ok(self.accepted())
+    }
+
+    /// The acceptance of a proof under this session's keys.
+    fn accepted(&self) -> Accepted {
+        Accepted {
+            insecure_keys: self.params.insecure(),
+        }
+    }
+
+    /// The architecture.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The shapes that succinct proofs are about.
+    ///
+    /// # Errors
+    /// Those of [`Shapes::new`].
+    pub fn shapes(&self) -> Result<Shapes<C>, Error> {
+        Ok(Shapes::new(&self.params)?)
+    }
+
+    /// The digests of a statement.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for another number of activations, [`FoldError::Statement`] for one that
+    /// no circuit would accept.
+    pub fn statement(
+        &self,
+        model: C::F,
+        inferences: &[Inference],
+    ) -> Result<Statement<C::F>, Error> {
         let Architecture {
             bits,
             input,
@@ -302,10 +339,7 @@ impl<C: Cycle> Session<C> {
                 ))
             })
             .collect::<Result<_, Error>>()?;
-        verifier::verify(&self.params, run, &Statement { model, inferences })?;
-        Ok(Accepted {
-            insecure_keys: self.params.insecure(),
-        })
+        Ok(Statement { model, inferences })
     }
 }
 

@@ -5,7 +5,6 @@
 //! elements from a contract's calldata may ignore them.
 
 use crate::error::Error;
-use crate::fold::verifier::Statement;
 use crate::program::Tensor;
 use crate::session::{Architecture, Inference};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
@@ -149,31 +148,6 @@ impl StatementShape {
         }
         Ok(elements)
     }
-}
-
-/// The digests of a statement's inputs and outputs.
-///
-/// # Errors
-/// [`Error::Length`] for another number of activations than the architecture has.
-pub fn digest<F: CircuitField>(
-    constants: &HashConstants<F>,
-    architecture: &Architecture,
-    model: F,
-    inferences: &[Inference],
-) -> Result<Statement<F>, Error> {
-    let digest = |what, tensor: &Tensor, values: &[i64]| {
-        let padded = tensor.pad(what, values)?;
-        Ok::<_, Error>(tensor::digest(constants, &padded, architecture.bits))
-    };
-    let inferences = inferences
-        .iter()
-        .map(|inference| {
-            let input = digest("an input", &architecture.input, &inference.input)?;
-            let output = digest("an output", &architecture.output, &inference.output)?;
-            Ok((input, output))
-        })
-        .collect::<Result<_, Error>>()?;
-    Ok(Statement { model, inferences })
 }
 
 #[cfg(test)]

@@ -94,7 +94,8 @@ impl<C: KeySource, S: StepCircuit<C::F>> Params<C, S> {
         }
         progress.finish();
         let largest = shapes.iter().map(Shape::key_size).max().unwrap_or(0);
-        let size = largest.max(1 << weight_variables);
+        // Openings need as many generators as the padded polynomial has entries.
+        let size = largest.next_power_of_two().max(1 << weight_variables);
         let primary = load_key::<C::Primary>(keys, size, progress)?;
         let circuits = (shapes.as_slice(), &cyclefold);
         let pp = digest::<C>(

@@ -247,7 +247,7 @@ impl VerifyingParts {
 
 impl ProvingKey {
     /// A key of fresh randomness for `shape`, marked insecure: this machine has known the
-    /// trapdoor `(alpha, beta, gamma, delta, tau)`.
+    /// trapdoor `(alpha, beta, delta, tau)`.
     ///
     /// # Errors
     /// [`Error::TooLarge`].

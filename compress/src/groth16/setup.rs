@@ -10,11 +10,11 @@ use halo2curves::group::Curve;
 use rand_core::{CryptoRng, RngCore};
 use rayon::prelude::*;
 
-/// The secrets of a set-up.
+/// The secrets of a set-up; `gamma` is one, as in every ceremony of snarkjs, and the contract relies
+/// on it.
 pub(super) struct Trapdoor {
     alpha: Fr,
     beta: Fr,
-    gamma: Fr,
     delta: Fr,
     tau: Fr,
 }
@@ -28,7 +28,7 @@ impl Trapdoor {
                 return value;
             }
         };
-        let [alpha, beta, gamma, delta] = [(); 4].map(|()| nonzero());
+        let [alpha, beta, delta] = [(); 3].map(|()| nonzero());
         let tau = loop {
             let tau = nonzero();
             if tau.pow_vartime([2 * domain.size() as u64]) != Fr::ONE {
@@ -38,7 +38,6 @@ impl Trapdoor {
         Trapdoor {
             alpha,
             beta,
-            gamma,
             delta,
             tau,
         }
@@ -60,9 +59,9 @@ impl Trapdoor {
         let verifying = VerifyingParts {
             alpha: (G1::generator() * self.alpha).to_affine(),
             beta: (G2::generator() * self.beta).to_affine(),
-            gamma: (G2::generator() * self.gamma).to_affine(),
+            gamma: G2Affine::generator(),
             delta: (G2::generator() * self.delta).to_affine(),
-            inputs: scaled(public, &self.gamma),
+            inputs: first.all(public),
         };
         let proving = ProvingParts {
             beta: (G1::generator() * self.beta).to_affine(),
