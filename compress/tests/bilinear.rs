@@ -6,7 +6,7 @@ use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
 use foldnet_compress::arithmetic::{Arithmetic, CircuitPrimary, NativePrimary};
 use foldnet_compress::batch;
-use foldnet_compress::bilinear::CircuitMatrices;
+use foldnet_compress::bilinear::{CircuitMatrices, Tiling};
 use foldnet_compress::shape::Shape;
 use foldnet_compress::spartan::{self, Claim, MatrixEvaluation};
 use foldnet_gadgets::challenge::{Challenge, ChallengeWires};
@@ -131,6 +131,38 @@ fn points_of_another_shape_are_errors() {
     assert!(evaluate(&mut MockSystem::new(), &other, &matrices).is_err());
     let other = Relaxed::random(60, &[30, 140], 2, 4).shape;
     assert!(evaluate(&mut MockSystem::new(), &other, &matrices).is_err());
+}
+
+/// Constraints and tiling for `(rows, segments)` of shapes with entries all over the place, which
+/// is the worst case, and for a shape of one band.
+#[test]
+fn constraints_are_counted() {
+    let band = |rows: usize| {
+        let matrix = |shift: usize| (0..rows).map(|i| (i, i + shift, Fr::from(3))).collect();
+        Shape::new(rows, vec![rows + 2], 2, [0, 1, 2].map(matrix)).unwrap()
+    };
+    let shapes = [
+        Relaxed::random(1000, &[5, 900], 3, 3).shape,
+        band(1000),
+        band(1 << 16),
+    ];
+    let counts = shapes.map(|shape| {
+        let mut count = ShapeSystem::default();
+        let matrices = CircuitMatrices::new(&shape);
+        evaluate(&mut count, &shape, &matrices).unwrap();
+        let Tiling {
+            low,
+            monomials,
+            tiles,
+        } = matrices.tiling();
+        (low, monomials, tiles, count.rows())
+    });
+    let expected = [
+        ([4, 5], 1_526, 1_828, 3_529),
+        ([4, 5], 0, 0, 0),
+        ([4, 5], 0, 0, 0),
+    ];
+    assert_eq!(counts, expected);
 }
 
 /// A circuit with the parts that step circuits are made of, about 20 k constraints a unit.
