@@ -159,8 +159,8 @@ fn constraints_are_counted() {
     });
     let expected = [
         ([4, 5], 1_526, 1_828, 3_529),
-        ([4, 5], 0, 0, 0),
-        ([4, 5], 0, 0, 0),
+        ([5, 5], 96, 63, 345),
+        ([8, 8], 768, 512, 2_819),
     ];
     assert_eq!(counts, expected);
 }
@@ -282,6 +282,19 @@ fn step_shapes_cost_less_than_one_constraint_a_row() {
         println!("native in {:?}", start.elapsed());
         assert!(constraints < rows);
     }
+}
+
+/// Time of the native evaluation; run with `--ignored --nocapture`.
+#[test]
+#[ignore = "measures time"]
+fn evaluation_time() {
+    let shape = step_shape(1);
+    let (rows, columns, _) = point(&shape);
+    let start = Instant::now();
+    for _ in 0..100 {
+        shape.evaluate(&rows, &columns).unwrap();
+    }
+    println!("{} entries in {:?}", shape.entries(), start.elapsed() / 100);
 }
 
 /// Prover times at full size; run with `--ignored --nocapture`.
