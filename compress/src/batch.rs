@@ -24,7 +24,7 @@
 
 use crate::arithmetic::{Arithmetic, Oracle};
 use crate::error::Rejected;
-use crate::spartan::{self, Claim};
+use crate::spartan::{self, Claim, Reduced};
 use crate::tables::{self, EqWeights};
 use ff::Field;
 use foldnet_gadgets::CircuitField;
@@ -154,7 +154,10 @@ fn check_tables<S>(tables: &[&[S]], claims: &[Claim<S>]) -> Result<(), BatchErro
     }
     for (index, (table, claim)) in tables.iter().zip(claims).enumerate() {
         let variables = claim.point.len();
-        if table.len() > 1 << variables {
+        let entries = u32::try_from(variables)
+            .ok()
+            .and_then(|n| 1usize.checked_shl(n));
+        if entries.is_some_and(|entries| table.len() > entries) {
             return Err(BatchError::Table {
                 index,
                 variables,
@@ -299,7 +302,8 @@ pub fn verify<A: Arithmetic>(
     let g = arithmetic.challenge("batch challenge")?;
     let values: Vec<_> = claims.iter().map(|claim| claim.value.clone()).collect();
     let claimed = horner(arithmetic, "batch claim", &g, &values)?;
-    let (point, last) = spartan::inner_sumcheck(arithmetic, claimed, &proof.rounds)?;
+    let Reduced { point, claim: last } =
+        spartan::inner_sumcheck(arithmetic, claimed, &proof.rounds)?;
     let evaluations = spartan::receive_all(arithmetic, "evaluation", &proof.evaluations)?;
     arithmetic.absorb(&evaluations)?;
 

@@ -418,7 +418,13 @@ impl<F: CircuitField> Shape<F> {
         let dimensions = &self.dimensions;
         ShapeError::lengths("row point", dimensions.row_variables(), rows.len())?;
         ShapeError::lengths("column point", dimensions.column_variables(), columns.len())?;
+        Ok(self.extensions(rows, columns))
+    }
+
+    /// [`Shape::evaluate`] for points whose lengths were checked.
+    pub(crate) fn extensions(&self, rows: &[F], columns: &[F]) -> [F; 3] {
         let (row_weights, column_weights) = rayon::join(|| eq_table(rows), || eq_table(columns));
+        let dimensions = &self.dimensions;
         let column_weights = dimensions.compact(&column_weights);
         let sums = (0..dimensions.rows())
             .into_par_iter()
@@ -428,7 +434,7 @@ impl<F: CircuitField> Shape<F> {
                 let products = self.matrices.each_ref();
                 products.map(|matrix| matrix.product(row, &column_weights) * weight)
             });
-        Ok(sums.reduce(|| [F::ZERO; 3], tables::add))
+        sums.reduce(|| [F::ZERO; 3], tables::add)
     }
 
     /// `sum_i row_weights[i] (A + gamma B + gamma^2 C)[i, .]` over padded columns; a short list of

@@ -125,8 +125,7 @@ impl<F: CircuitField, A: Arithmetic<Field = F, Element = F>> MatrixEvaluation<A>
         let dimensions = self.dimensions();
         Rejected::lengths("row point", dimensions.row_variables(), rows.len())?;
         Rejected::lengths("column point", dimensions.column_variables(), columns.len())?;
-        // The lengths are those of the shape, so that zeros are never used.
-        let [a, b, c] = self.evaluate(rows, columns).unwrap_or([F::ZERO; 3]);
+        let [a, b, c] = self.extensions(rows, columns);
         Ok(a + *gamma * (b + *gamma * c))
     }
 }
@@ -317,7 +316,7 @@ pub fn verify<A: Arithmetic>(
     Rejected::lengths("public inputs", dimensions.inputs(), x.len())?;
 
     let tau = challenges(arithmetic, "tau", dimensions.row_variables())?;
-    let (row_point, outer) = outer_sumcheck(arithmetic, &tau, &proof.outer)?;
+    let outer = outer_sumcheck(arithmetic, &tau, &proof.outer)?;
     let [a, b, c] = proof.products;
     let a = arithmetic.receive("A z", a)?;
     let b = arithmetic.receive("B z", b)?;
@@ -327,7 +326,7 @@ pub fn verify<A: Arithmetic>(
     let minus_u = arithmetic.scale(-1, u);
     let pairs = [(a.clone(), b.clone()), (minus_u, c.clone())];
     let row = arithmetic.inner_product("A z B z - u C z", &pairs)?;
-    let expected = arithmetic.add(&outer, &error);
+    let expected = arithmetic.add(&outer.claim, &error);
     arithmetic.enforce_equal("outer sum-check", &expected, &row)?;
 
     let gamma = arithmetic.challenge("gamma")?;
@@ -335,25 +334,25 @@ pub fn verify<A: Arithmetic>(
     let pairs = [(gamma.clone(), b), (square, c)];
     let claim = arithmetic.inner_product("gamma B z + gamma^2 C z", &pairs)?;
     let claim = arithmetic.add(&a, &claim);
-    let (column_point, inner) = inner_sumcheck(arithmetic, claim, &proof.inner)?;
+    let inner = inner_sumcheck(arithmetic, claim, &proof.inner)?;
     let values = receive_all(arithmetic, "segment", &proof.segments)?;
     arithmetic.absorb(&values)?;
 
     let mut public = vec![u.clone()];
     public.extend_from_slice(x);
-    let z = evaluate_columns(arithmetic, dimensions, &column_point, &values, &public)?;
-    let matrix = matrices.combined(arithmetic, &row_point, &column_point, &gamma)?;
+    let z = evaluate_columns(arithmetic, dimensions, &inner.point, &values, &public)?;
+    let matrix = matrices.combined(arithmetic, &outer.point, &inner.point, &gamma)?;
     let product = arithmetic.multiply("matrices z", &matrix, &z)?;
-    arithmetic.enforce_equal("inner sum-check", &inner, &product)?;
+    arithmetic.enforce_equal("inner sum-check", &inner.claim, &product)?;
 
-    let points = segment_points(dimensions, &column_point);
+    let points = segment_points(dimensions, &inner.point);
     let segments = points.zip(values);
     Ok(Claims {
         segments: segments
             .map(|(point, value)| Claim { point, value })
             .collect(),
         error: Claim {
-            point: row_point,
+            point: outer.point,
             value: error,
         },
     })
@@ -380,18 +379,35 @@ pub(crate) fn receive_all<A: Arithmetic>(
         .collect()
 }
 
+/// A round's two coefficients and its challenge.
+struct Round<E> {
+    coefficients: [E; 2],
+    challenge: E,
+}
+
+/// What the rounds of a sum-check leave.
+pub(crate) struct Reduced<E> {
+    /// The challenges, most significant variable first.
+    pub(crate) point: Vec<E>,
+    /// The claim about the summand at the point.
+    pub(crate) claim: E,
+}
+
 /// Receives and absorbs a message, squeezes the round's challenge.
 fn round<A: Arithmetic>(
     arithmetic: &mut A,
     name: &str,
     [first, second]: [A::Field; 2],
-) -> Result<([A::Element; 2], A::Element), A::Error> {
+) -> Result<Round<A::Element>, A::Error> {
     let first = arithmetic.receive(&format!("{name} first coefficient"), first)?;
     let second = arithmetic.receive(&format!("{name} second coefficient"), second)?;
-    let message = [first, second];
-    arithmetic.absorb(&message)?;
-    let r = arithmetic.challenge(&format!("{name} challenge"))?;
-    Ok((message, r))
+    let coefficients = [first, second];
+    arithmetic.absorb(&coefficients)?;
+    let challenge = arithmetic.challenge(&format!("{name} challenge"))?;
+    Ok(Round {
+        coefficients,
+        challenge,
+    })
 }
 
 /// Point and last claim: `T' = T + r (c1 + r c2) - tau (c1 + c2)` a round.
@@ -399,12 +415,13 @@ fn outer_sumcheck<A: Arithmetic>(
     arithmetic: &mut A,
     tau: &[A::Element],
     messages: &[[A::Field; 2]],
-) -> Result<(Vec<A::Element>, A::Element), A::Error> {
+) -> Result<Reduced<A::Element>, A::Error> {
     let mut claim = arithmetic.constant(A::Field::ZERO);
     let mut point = Vec::with_capacity(messages.len());
     for (i, (tau, message)) in tau.iter().zip(messages).enumerate() {
         let name = format!("outer round {i}");
-        let ([c1, c2], r) = round(arithmetic, &name, *message)?;
+        let round = round(arithmetic, &name, *message)?;
+        let ([c1, c2], r) = (round.coefficients, round.challenge);
         let high = arithmetic.multiply(&format!("{name} r c2"), &r, &c2)?;
         let high = arithmetic.add(&c1, &high);
         let rise = arithmetic.add(&c1, &c2);
@@ -414,7 +431,7 @@ fn outer_sumcheck<A: Arithmetic>(
         claim = arithmetic.add(&claim, &change);
         point.push(r);
     }
-    Ok((point, claim))
+    Ok(Reduced { point, claim })
 }
 
 /// Point and last claim: `T' = c0 + r (c1 + r c2)` with `c1 = T - 2 c0 - c2` a round.
@@ -422,11 +439,12 @@ pub(crate) fn inner_sumcheck<A: Arithmetic>(
     arithmetic: &mut A,
     mut claim: A::Element,
     messages: &[[A::Field; 2]],
-) -> Result<(Vec<A::Element>, A::Element), A::Error> {
+) -> Result<Reduced<A::Element>, A::Error> {
     let mut point = Vec::with_capacity(messages.len());
     for (i, message) in messages.iter().enumerate() {
         let name = format!("round {i}");
-        let ([c0, c2], r) = round(arithmetic, &name, *message)?;
+        let round = round(arithmetic, &name, *message)?;
+        let ([c0, c2], r) = (round.coefficients, round.challenge);
         let c1 = arithmetic.sub(&claim, &arithmetic.scale(2, &c0));
         let c1 = arithmetic.sub(&c1, &c2);
         let high = arithmetic.multiply(&format!("{name} r c2"), &r, &c2)?;
@@ -435,7 +453,7 @@ pub(crate) fn inner_sumcheck<A: Arithmetic>(
         claim = arithmetic.add(&c0, &rest);
         point.push(r);
     }
-    Ok((point, claim))
+    Ok(Reduced { point, claim })
 }
 
 /// `z~(point) = sum_blocks eq(prefix(block), point_high) block~(point_low)`.

@@ -6,7 +6,7 @@ use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
 use foldnet_compress::arithmetic::{Arithmetic, CircuitPrimary, NativePrimary};
 use foldnet_compress::batch;
-use foldnet_compress::bilinear::CircuitMatrices;
+use foldnet_compress::bilinear::{CircuitMatrices, Tiling};
 use foldnet_compress::shape::Shape;
 use foldnet_compress::spartan::{self, Claim, MatrixEvaluation};
 use foldnet_gadgets::challenge::{Challenge, ChallengeWires};
@@ -133,6 +133,38 @@ fn points_of_another_shape_are_errors() {
     assert!(evaluate(&mut MockSystem::new(), &other, &matrices).is_err());
 }
 
+/// Constraints and tiling for `(rows, segments)` of shapes with entries all over the place, which
+/// is the worst case, and for a shape of one band.
+#[test]
+fn constraints_are_counted() {
+    let band = |rows: usize| {
+        let matrix = |shift: usize| (0..rows).map(|i| (i, i + shift, Fr::from(3))).collect();
+        Shape::new(rows, vec![rows + 2], 2, [0, 1, 2].map(matrix)).unwrap()
+    };
+    let shapes = [
+        Relaxed::random(1000, &[5, 900], 3, 3).shape,
+        band(1000),
+        band(1 << 16),
+    ];
+    let counts = shapes.map(|shape| {
+        let mut count = ShapeSystem::default();
+        let matrices = CircuitMatrices::new(&shape);
+        evaluate(&mut count, &shape, &matrices).unwrap();
+        let Tiling {
+            low,
+            monomials,
+            tiles,
+        } = matrices.tiling();
+        (low, monomials, tiles, count.rows())
+    });
+    let expected = [
+        ([4, 5], 1_526, 1_828, 3_529),
+        ([5, 5], 96, 63, 345),
+        ([8, 8], 768, 512, 2_819),
+    ];
+    assert_eq!(counts, expected);
+}
+
 /// A circuit with the parts that step circuits are made of, about 20 k constraints a unit.
 fn step<CS: ConstraintSystem<Fr>>(cs: &mut CS, units: usize) -> Result<usize, SynthesisError> {
     let mut segment = FirstSegment::open(cs);
@@ -250,6 +282,19 @@ fn step_shapes_cost_less_than_one_constraint_a_row() {
         println!("native in {:?}", start.elapsed());
         assert!(constraints < rows);
     }
+}
+
+/// Time of the native evaluation; run with `--ignored --nocapture`.
+#[test]
+#[ignore = "measures time"]
+fn evaluation_time() {
+    let shape = step_shape(1);
+    let (rows, columns, _) = point(&shape);
+    let start = Instant::now();
+    for _ in 0..100 {
+        shape.evaluate(&rows, &columns).unwrap();
+    }
+    println!("{} entries in {:?}", shape.entries(), start.elapsed() / 100);
 }
 
 /// Prover times at full size; run with `--ignored --nocapture`.

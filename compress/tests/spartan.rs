@@ -4,11 +4,11 @@ mod relaxed;
 
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
-use foldnet_compress::arithmetic::{CircuitPrimary, NativePrimary, NativeSecondary};
+use foldnet_compress::arithmetic::{Arithmetic, CircuitPrimary, NativePrimary, NativeSecondary};
 use foldnet_compress::bilinear::CircuitMatrices;
 use foldnet_compress::error::Rejected;
 use foldnet_compress::shape::{Content, Dimensions, Shape, ShapeError};
-use foldnet_compress::spartan::{self, Claim, Claims, Proof};
+use foldnet_compress::spartan::{self, Claim, Claims, MatrixEvaluation, Proof};
 use foldnet_gadgets::eisenstein::EisensteinParams;
 use foldnet_gadgets::hash::{HashConstants, Tag};
 use foldnet_gadgets::mock::MockSystem;
@@ -384,4 +384,82 @@ fn entries_outside_and_shapes_too_large_are_errors() {
     assert_eq!(outside, Err(expected));
     let huge = Dimensions::new(1, vec![usize::MAX, 1], 0);
     assert!(matches!(huge, Err(ShapeError::Size { .. })));
+}
+
+/// A received value changed alone: what ties it to the others fails by name.
+#[test]
+fn received_values_are_tied_by_named_constraints() {
+    let instance = instance();
+    let (proof, _) = prove(&instance);
+    let mut cs = MockSystem::new();
+    circuit(&mut cs, &instance, &proof).unwrap();
+    let paths = cs.auxiliary_paths();
+    let ties = [
+        ("outer round 2 second coefficient", "outer round 2 r c2"),
+        ("outer round 2 first coefficient", "outer round 2 change"),
+        ("A z", "A z B z - u C z"),
+        ("B z", "gamma B z + gamma^2 C z"),
+        ("C z", "gamma B z + gamma^2 C z"),
+        ("E", "outer sum-check"),
+        ("round 1 second coefficient", "round 1 r c2"),
+        ("round 1 first coefficient", "round 1 r (c1 + r c2)"),
+        ("segment 1", "blocks 0 6"),
+    ];
+    for (received, tie) in ties {
+        let index = paths
+            .iter()
+            .position(|path| path.starts_with(&format!("{received} [")));
+        let index = index.unwrap();
+        let original = cs.auxiliary_values()[index];
+        assert!(cs.set(&paths[index], original + Fr::ONE));
+        let failures = cs.failures_touching(index);
+        let tied = failures
+            .iter()
+            .any(|failure| failure.path.starts_with(&format!("{tie} [")));
+        assert!(tied, "{received}: {failures:?}");
+        // It is absorbed as well; the segments are before the caller's next challenge.
+        let absorbed = failures
+            .iter()
+            .any(|failure| failure.path.contains("squeeze"));
+        assert_eq!(absorbed, received != "segment 1", "{received}");
+        assert!(cs.set(&paths[index], original));
+    }
+}
+
+/// Stands for the matrices where only the rest of the verifier is of interest.
+struct NoMatrices;
+
+impl<A: Arithmetic> MatrixEvaluation<A> for NoMatrices {
+    fn combined(
+        &self,
+        _: &mut A,
+        _: &[A::Element],
+        _: &[A::Element],
+        gamma: &A::Element,
+    ) -> Result<A::Element, A::Error> {
+        Ok(gamma.clone())
+    }
+}
+
+/// Constraints of the verifier without the matrices, for `(rows, segments, inputs)`.
+#[test]
+fn constraints_are_counted() {
+    let shapes = [
+        (21, vec![11, 19], 2),
+        (1 << 15, vec![1 << 13, 1 << 15], 2),
+        (1 << 16, vec![1 << 14, 1 << 16], 2),
+    ];
+    let counts = shapes.map(|(rows, segments, inputs)| {
+        let dimensions = Dimensions::new(rows, segments, inputs).unwrap();
+        let mut cs = MockSystem::new();
+        let mut transcript = TranscriptCircuit::new(&CONSTANTS, TAG);
+        let u = cs.wire(|| "u", Fr::ONE).unwrap();
+        let x = [u.clone(), u.clone()];
+        let mut arithmetic = CircuitPrimary::new(&mut cs, &mut transcript);
+        let proof = Proof::zero(&dimensions);
+        spartan::verify(&mut arithmetic, &dimensions, &u, &x, &proof, &NoMatrices).unwrap();
+        assert_eq!(cs.duplicates(), [""; 0]);
+        cs.constraint_count()
+    });
+    assert_eq!(counts, [5_365, 14_815, 15_760]);
 }
