@@ -20,7 +20,7 @@
 //! `G_final = sum_a s_hi[a] Q_a` with `Q_a = sum_b s_lo[b] G_(a,b)`, where `s_lo[b]` is the product
 //! of the low challenges over the set bits of `b`: 1 for `b = 0`, a challenge with its digits for
 //! one bit, otherwise an element with the bits of its components. The row sums come from
-//! [`super::msm`]; `s_hi` is never computed: with the most significant variable first,
+//! `msm`; `s_hi` is never computed: with the most significant variable first,
 //! `Q' = Q_l + x Q_r` halves the rows as the prover halves the generators.
 //!
 //! # What is assumed
@@ -150,8 +150,12 @@ impl<F: CircuitField> Constants<F> {
     }
 }
 
-/// The challenge of a round, with its digits and as an element.
-type Round<F, T> = (ChallengeWires<F>, T);
+/// What a round leaves: the folded `P` and its challenge.
+struct Round<F: CircuitField, T> {
+    commitment: PointWires<F>,
+    digits: ChallengeWires<F>,
+    element: T,
+}
 
 /// Enforces that a proof of both claims is accepted.
 ///
@@ -185,8 +189,8 @@ where
     let mut commitment = start.commitment;
     let mut rounds = Vec::with_capacity(opening.rounds.len());
     for (i, message) in opening.rounds.iter().enumerate() {
-        let (folded, round) = fold(arithmetic, &constants, i, &commitment, message)?;
-        commitment = folded;
+        let round = fold(arithmetic, &constants, i, &commitment, message)?;
+        commitment = round.commitment.clone();
         rounds.push(round);
     }
     let weight = weight(arithmetic, statement, &merged.sigma, &rounds)?;
@@ -296,14 +300,13 @@ fn add_sums<F: CircuitField, CS: ConstraintSystem<F>>(
 }
 
 /// `P' = R + x (P + x L)`.
-#[allow(clippy::type_complexity)]
 fn fold<E, CS, A>(
     arithmetic: &mut A,
     constants: &Constants<E::Base>,
     index: usize,
     commitment: &PointWires<E::Base>,
     message: &[Commitment<E>; 2],
-) -> Result<(PointWires<E::Base>, Round<E::Base, A::Element>), A::Error>
+) -> Result<Round<E::Base, A::Element>, A::Error>
 where
     E: CurveEngine,
     CS: ConstraintSystem<E::Base>,
@@ -320,7 +323,8 @@ where
     drop(cs);
     let coordinates = [&left.x, &left.y, &right.x, &right.y].map(Clone::clone);
     arithmetic.absorb_wires(&coordinates);
-    let (digits, x) = arithmetic.challenge_wires(&format!("opening round {index} challenge"))?;
+    let name = format!("opening round {index} challenge");
+    let (digits, element) = arithmetic.challenge_wires(&name)?;
     let mut cs = arithmetic
         .system()
         .namespace(|| format!("opening round {index} fold"));
@@ -332,8 +336,13 @@ where
         &digits,
         beta,
     )?;
-    let folded = multiply_add_bits(&mut cs.namespace(|| "outer"), &right, &inner, &digits, beta)?;
-    Ok((folded, (digits, x)))
+    let commitment =
+        multiply_add_bits(&mut cs.namespace(|| "outer"), &right, &inner, &digits, beta)?;
+    Ok(Round {
+        commitment,
+        digits,
+        element,
+    })
 }
 
 /// `b_final = eq(p_1) folded + sigma eq(p_2) folded`.
@@ -343,7 +352,7 @@ fn weight<F: CircuitField, A: Arithmetic>(
     sigma: &A::Element,
     rounds: &[Round<F, A::Element>],
 ) -> Result<A::Element, A::Error> {
-    let challenges: Vec<_> = rounds.iter().map(|(_, x)| x.clone()).collect();
+    let challenges: Vec<_> = rounds.iter().map(|round| round.element.clone()).collect();
     let Statement { first, second } = statement;
     let first = folded_eq(arithmetic, "opening first point", &first.point, &challenges)?;
     let second = folded_eq(
@@ -369,13 +378,13 @@ where
 {
     let mut scalars = Vec::new();
     let mut elements: Vec<A::Element> = Vec::new();
-    for (digits, x) in low.iter().rev() {
+    for round in low.iter().rev() {
         let smaller = elements.clone();
-        elements.push(x.clone());
-        scalars.push(Scalar::Challenge(digits.clone()));
+        elements.push(round.element.clone());
+        scalars.push(Scalar::Challenge(round.digits.clone()));
         for (i, element) in smaller.iter().enumerate() {
             let name = format!("opening product {}", smaller.len() + i + 2);
-            let product = arithmetic.multiply(&name, element, x)?;
+            let product = arithmetic.multiply(&name, element, &round.element)?;
             scalars.push(Scalar::Bits(arithmetic.scalar_bits(&name, &product)?));
             elements.push(product);
         }
@@ -410,13 +419,13 @@ where
         let sums = linear_sums(&mut cs, &scalars, &bases, Some(&ones), setting)?;
         corrected(&mut cs, &sums)?
     };
-    for (j, (x, _)) in high.iter().enumerate() {
+    for (j, round) in high.iter().enumerate() {
         let (left, right) = rows.split_at(rows.len() / 2);
         let pairs = left.iter().zip(right).enumerate();
         let folded: Result<Vec<_>, SynthesisError> = pairs
             .map(|(i, (left, right))| {
                 let mut cs = cs.namespace(|| format!("fold {j} row {i}"));
-                multiply_add_bits(&mut cs, left, right, x, constants.beta)
+                multiply_add_bits(&mut cs, left, right, &round.digits, constants.beta)
             })
             .collect();
         rows = folded?;

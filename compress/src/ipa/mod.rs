@@ -135,7 +135,8 @@ impl<'k, E: CurveEngine> Key<'k, E> {
         })
     }
 
-    /// The same key with another offset.
+    /// The same key with another offset, to which no one may know a relation from the other
+    /// generators: the soundness of the circuit's sums rests on it.
     #[must_use]
     pub fn with_offset(mut self, offset: &Affine<E>) -> Self {
         self.offset = *offset;

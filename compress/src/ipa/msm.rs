@@ -566,22 +566,11 @@ pub(super) fn corrected<F: CircuitField, CS: ConstraintSystem<F>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ff::Field;
     use foldnet_gadgets::cycle::{Bn254, Cycle};
     use foldnet_gadgets::mock::MockSystem;
 
     type F = <Bn254 as Cycle>::F;
-
-    /// The argument of the module: before each window the accumulator's multiple of the offset is
-    /// neither that of the window nor its negative, and no multiple is zero.
-    #[test]
-    fn multiples_of_the_offset_differ_at_every_addition() {
-        let mut accumulated = FIRST_SHIFT;
-        for _ in 1..10_000u64 {
-            let shift = 1;
-            assert!(accumulated > shift);
-            accumulated += shift;
-        }
-    }
 
     /// The attack that the offset excludes: when both points are equal every slope is accepted.
     #[test]

@@ -4,13 +4,13 @@
 //! for its share of the inversion and three more, less than any projective addition. Exceptional
 //! cases (equal abscissas) are reported, never computed with.
 
+use ff::Field;
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::challenge::{Challenge, DIGITS};
 use foldnet_gadgets::commitment::CurveEngine;
 use foldnet_gadgets::cycle::Affine;
 use foldnet_gadgets::field::{from_bytes, to_bytes};
 use halo2curves::CurveAffine;
-use nova_snark::provider::traits::DlogGroup;
 use rayon::prelude::*;
 
 /// Points that share an inversion when many are multiplied.
@@ -47,8 +47,11 @@ pub(super) fn from_coordinates<E: CurveEngine>((x, y): Coordinates<E::Base>) -> 
         target.copy_from_slice(&source);
         Option::from(<Base<E> as ff::PrimeField>::from_repr(repr))
     };
-    let point: Option<Affine<E>> = Affine::<E>::from_xy(convert(x)?, convert(y)?).into();
-    point.filter(|point| !E::GE::group(point).to_coordinates().2)
+    // Zeros stand for the identity in affine form, and are not on a curve with b != 0.
+    if bool::from(x.is_zero() & y.is_zero()) {
+        return None;
+    }
+    Affine::<E>::from_xy(convert(x)?, convert(y)?).into()
 }
 
 /// The canonical bytes of a coordinate.
