@@ -14,8 +14,7 @@ use foldnet_compress::mercury::words::{
 };
 use foldnet_compress::mercury::{Challenges, OPENING_WORDS, Opening};
 use halo2curves::CurveAffine;
-use halo2curves::bn256::{Fq, Fq2, Fr, G1, G1Affine, G2Affine};
-use halo2curves::group::Curve;
+use halo2curves::bn256::{Fq, Fq2, Fr, G1Affine, G2Affine};
 use num_bigint::BigUint;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -275,8 +274,6 @@ fn parts_cannot_be_exchanged() {
     let mut machine = fixture.machine();
     let words = fixture.proof.words();
     let first = points(&fixture.parameters);
-    let (groth16, others) = first.split_at(first.len() - 2);
-    assert_eq!((groth16.len(), others.len()), (first.len() - 2, 2));
     for pair in first.windows(2) {
         let mut swapped = words.clone();
         swapped.swap(pair[0], pair[1]);
@@ -389,8 +386,6 @@ fn calldata_has_one_encoding() {
     assert_eq!(call(&gap), Err(Refusal::CalldataLayout));
     let other_selector = [&[1, 2, 3, 4], &good[4..]].concat();
     assert_eq!(call(&other_selector), Err(Refusal::Undecodable));
-    // Ether is refused by the function, which is a view; without it the call is repeatable.
-    assert_eq!(call(&good), Ok(()));
 }
 
 #[test]
@@ -607,7 +602,7 @@ fn the_build_output_is_reproducible() {
     let contracts = directory("../contracts");
     if !contracts.join("node_modules/solc").exists() {
         let installed = Command::new("npm")
-            .arg("ci")
+            .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
             .current_dir(&contracts)
             .status()
             .expect("this test needs Node.js with npm; install it");
@@ -732,6 +727,4 @@ fn openings_decode_from_proofs() {
     let start = 32 * (4 + 2 * SMALL.commitments + SMALL.variables);
     let opening = Opening::decode(&bytes[start..start + 32 * OPENING_WORDS]);
     assert_eq!(opening, Ok(fixture.proof.opening));
-    let sum = G1::from(fixture.proof.opening.h) + G1::generator();
-    assert_ne!(sum.to_affine(), fixture.proof.opening.h);
 }
