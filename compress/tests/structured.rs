@@ -17,6 +17,7 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 type F = <Bn254 as Cycle>::F;
 type Q = <Bn254 as Cycle>::Q;
@@ -35,6 +36,8 @@ const LAYOUT: Layout = Layout {
     public: 4,
     stride: 5,
 };
+
+static CONSTANTS: LazyLock<HashConstants<F>> = LazyLock::new(HashConstants::default);
 
 type Triples<S> = [Vec<Entry<S>>; 3];
 
@@ -74,7 +77,7 @@ fn every_part<S: CircuitField>() -> Vec<Entry<S>> {
 }
 
 fn fixture<S: CircuitField>() -> Triples<S> {
-    let a = every_part();
+    let a = every_part::<S>();
     let b = a.iter().step_by(2).copied().collect();
     let c = a.iter().map(|(i, j, v)| (*i, *j, -*v)).skip(4).collect();
     [a, b, c]
@@ -136,7 +139,7 @@ fn check<S: CircuitField>(triples: &Triples<S>, (point, value): &(Vec<S>, S)) {
 
 /// Full field elements as points.
 fn evaluates_natively(triples: &Triples<F>, seed: u64) {
-    let mut transcript = Transcript::new(&HashConstants::default(), TAG);
+    let mut transcript = Transcript::new(&CONSTANTS, TAG);
     transcript.absorb(&[F::from(seed)]);
     let mut native = NativePrimary::new(&mut transcript);
     check(
@@ -167,15 +170,15 @@ fn the_value_is_that_of_the_entries() {
 
 #[test]
 fn the_circuit_computes_the_native_value() {
-    let (triples, constants) = (fixture::<Q>(), HashConstants::default());
+    let triples = fixture::<Q>();
     let structured = structured(&triples);
     let params = EisensteinParams::new().unwrap();
-    let mut transcript = Transcript::new(&constants, TAG);
+    let mut transcript = Transcript::new(&CONSTANTS, TAG);
     let mut native = NativeSecondary::new(&mut transcript, &params);
     let native = evaluate(&mut native, &structured).unwrap();
     check(&triples, &native);
     let mut cs = MockSystem::<F>::default();
-    let mut transcript = TranscriptCircuit::new(&constants, TAG);
+    let mut transcript = TranscriptCircuit::new(&CONSTANTS, TAG);
     let mut circuit = CircuitSecondary::new(&mut cs, &mut transcript, &params);
     assert_eq!(evaluate(&mut circuit, &structured).unwrap(), native);
     let failures = cs.failures();
@@ -185,7 +188,7 @@ fn the_circuit_computes_the_native_value() {
 #[test]
 fn points_of_another_length_are_rejected() {
     let structured = structured(&fixture::<F>());
-    let mut transcript = Transcript::new(&HashConstants::default(), TAG);
+    let mut transcript = Transcript::new(&CONSTANTS, TAG);
     let mut native = NativePrimary::new(&mut transcript);
     for (rows, columns) in [(5, 7), (6, 6), (7, 7)] {
         let (x, y) = (vec![F::ONE; rows], vec![F::ONE; columns]);
@@ -272,7 +275,7 @@ proptest! {
             for (expected, got) in triples.iter().zip(&structured.expand()) {
                 prop_assert_eq!(&merged(expected), got);
             }
-            let mut transcript = Transcript::new(&HashConstants::default(), TAG);
+            let mut transcript = Transcript::new(&CONSTANTS, TAG);
             let mut native = NativePrimary::new(&mut transcript);
             check(&triples, &evaluate(&mut native, &structured).unwrap());
         }
