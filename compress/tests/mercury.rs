@@ -17,6 +17,7 @@ use nova_snark::traits::evaluation::EvaluationEngineTrait;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use rayon::prelude::*;
 
 const SEED: [u8; 32] = [7; 32];
 
@@ -28,12 +29,13 @@ struct Setup {
 /// Powers of a tau that everybody can read here.
 fn setup(variables: usize) -> Setup {
     let tau = Fr::from(0x1234_5678_9abc_def1);
-    let mut power = Fr::ONE;
-    let mut powers = Vec::with_capacity(1 << variables);
-    for _ in 0..1usize << variables {
-        powers.push(G1::generator() * power);
-        power *= tau;
-    }
+    let powers: Vec<Fr> = std::iter::successors(Some(Fr::ONE), |power| Some(*power * tau))
+        .take(1 << variables)
+        .collect();
+    let powers: Vec<G1> = powers
+        .par_iter()
+        .map(|power| G1::generator() * power)
+        .collect();
     let mut affine = vec![G1Affine::default(); powers.len()];
     G1::batch_normalize(&powers, &mut affine);
     Setup {

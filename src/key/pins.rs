@@ -9,57 +9,57 @@ const PINS: &[(&str, usize, &str)] = &[
     (
         "bn254-g1",
         1024,
-        "61f496cf698f11b5670ff5ea11cb7b7cc85d7dc51b39d15ba8a2b50ca01915af",
+        "5ff754226e6128c71e97761ffb9bfbf660168118f5501b13fc6274ef142a78dd",
     ),
     (
         "bn254-g1",
         2048,
-        "d8a61bfecdb0bbbd5ad5318917618d3c9d9fd2d71e16533ce5c40584aeb689a5",
+        "b603075956a52c281912c4029a354ddd070c2c6b4b681812bdf54f42e38f0b43",
     ),
     (
         "bn254-g1",
         4096,
-        "f7716c7d3e8937794221eebc65920aac4c43f9e266fb5e60f89395dd688a0199",
+        "70fa6b609024919c3ab46057a6013c65e63c43acf70b1cd8b55d474af76d5ce0",
     ),
     (
         "bn254-g1",
         8192,
-        "19de4dbb23e0260770460bed6040d60dfaf85345b684170e8c9243bf88b8a93e",
+        "161d8db9c36a46c96b2bba1de2c4e114d61e0d300870ee01e58d3abfbef1ad6f",
     ),
     (
         "bn254-g1",
         16384,
-        "32be763c1c06c7f42bb356fedbf6951a1cc303622c288f09845037537f792bcb",
+        "442f7079d056a1734df3bf05519a52a8a7f85aec2bccd4dad840e42f48f196e3",
     ),
     (
         "bn254-g1",
         32768,
-        "7a4d31762fb404c426552179e7632d49956ce09ad56605100784fade72638f97",
+        "b48960875876d30228ab103702d3687a5fc68faa803e33295f0101fad221df99",
     ),
     (
         "bn254-g1",
         65536,
-        "5605a7a0cd562c1f0e9c3274d91fffd0f314a723274d12650f8d791002e3cf49",
+        "48329af2b1c06eaa09dc8e914a160a05741f3293471a51f17140d01f08319e07",
     ),
     (
         "bn254-g1",
         131072,
-        "7319920764112fdb46324d2d108565c60144e7fe758c7c920229f25eff47287d",
+        "360e5e19634d091c841c62e39ac2b0ff504da8d7d7765978dd90a7344a476632",
     ),
     (
         "bn254-g1",
         262144,
-        "74ab1680467f095d453fb8646baf2ca672beb3ff1b33ffdf1ca94123ab53f509",
+        "379517274f52c185fc0ce0bd359139ac9aefc4b7f8e917a3c58fcad1737b048f",
     ),
     (
         "bn254-g1",
         524288,
-        "2daad1d84fe5c60d0cd3b47878d96624cf736cee7354660024223b85eab2e8c4",
+        "c7ee6533db5fafe72fde016075a4aee6cad8ff2498b4acb6f9524c6971706fa5",
     ),
     (
         "bn254-g1",
         1048576,
-        "7c62f5c4dc887b8808030088cf469612918e79f1e58534dd871e96c4dd907c53",
+        "d3e8411396aa9c40f4df79dc8f797b913c276f6e85468e48b7aa31d2113897a8",
     ),
     (
         "grumpkin",

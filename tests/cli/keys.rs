@@ -3,8 +3,7 @@
 use crate::{ACCEPTED, INPUT, Place, REJECTED, UNDECIDED, cache, shared, source};
 use ff::Field;
 use halo2curves::bn256::{Fq, Fr, G1, G2, G2Affine};
-use halo2curves::group::prime::PrimeCurveAffine;
-use halo2curves::group::{Curve, Group};
+use halo2curves::group::Curve;
 use halo2curves::serde::SerdeObject;
 use rand_core::OsRng;
 use rayon::prelude::*;
