@@ -508,12 +508,18 @@ struct Tables<A: Arithmetic> {
     /// `next` of digits.
     next_digit: A::Element,
     /// eq of the row's digit and slot bits, where a digit occurs in one slot.
-    rows: BTreeMap<(usize, usize), A::Element>,
+    rows: Places<A>,
     /// eq of the row's digit bits, where a digit occurs in several slots.
     digits: BTreeMap<usize, A::Element>,
     /// Extensions of the columns that occur, without the factor `eq` of operations.
     columns: BTreeMap<Column, A::Element>,
 }
+
+/// Weights of places `(digit, slot)`.
+type Places<A> = BTreeMap<(usize, usize), <A as Arithmetic>::Element>;
+
+/// Factors whose products are summed.
+type Pairs<A> = Vec<(<A as Arithmetic>::Element, <A as Arithmetic>::Element)>;
 
 /// The structure did not find what it has itself asked for.
 fn missing() -> Rejected {
@@ -688,7 +694,7 @@ impl Usage {
         arithmetic: &mut A,
         slots: &[A::Element],
         point: &[A::Element],
-    ) -> Result<BTreeMap<(usize, usize), A::Element>, A::Error> {
+    ) -> Result<Places<A>, A::Error> {
         let mut places = BTreeMap::new();
         for (slot, digits) in &self.slots {
             let root = slots.get(*slot).ok_or_else(missing)?;
@@ -741,7 +747,7 @@ struct Columns<'a, A: Arithmetic> {
     /// eq of the column's slot bits.
     slots: &'a [A::Element],
     /// eq of the column's digit and slot bits.
-    places: BTreeMap<(usize, usize), A::Element>,
+    places: Places<A>,
     /// The weighted sum over digits.
     powers: A::Element,
     public: BTreeMap<usize, A::Element>,
@@ -906,13 +912,12 @@ impl<A: Arithmetic> Tables<A> {
     }
 
     /// Pairs whose products add up to the single rows, of diagonal columns or of the others.
-    #[allow(clippy::type_complexity)]
     fn single(
         &self,
         arithmetic: &mut A,
         parts: &Parts<A::Field>,
         diagonal: bool,
-    ) -> Result<Vec<(A::Element, A::Element)>, A::Error> {
+    ) -> Result<Pairs<A>, A::Error> {
         let mut rows: BTreeMap<Digit, BTreeMap<usize, Vec<_>>> = BTreeMap::new();
         let single = parts.single.iter();
         for (digit, slot, column, value) in single.filter(|x| x.2.is_diagonal() == diagonal) {

@@ -41,6 +41,9 @@ static CONSTANTS: LazyLock<HashConstants<F>> = LazyLock::new(HashConstants::defa
 
 type Triples<S> = [Vec<Entry<S>>; 3];
 
+/// Row point, column point and gamma in one list, and the value there.
+type Evaluation<S> = (Vec<S>, S);
+
 fn at(operation: usize, digit: usize, slot: usize) -> usize {
     (operation * DIGITS + digit) * SLOTS + slot
 }
@@ -118,7 +121,7 @@ fn direct<S: CircuitField>([a, b, c]: &Triples<S>, x: &[S], y: &[S], gamma: S) -
 fn evaluate<A: Arithmetic>(
     arithmetic: &mut A,
     matrices: &StructuredMatrices<A::Field>,
-) -> Result<(Vec<A::Field>, A::Field), A::Error> {
+) -> Result<Evaluation<A::Field>, A::Error> {
     let count = LAYOUT.row_bits() + LAYOUT.column_bits() + 1;
     let mut point = Vec::new();
     for _ in 0..count {
@@ -131,7 +134,7 @@ fn evaluate<A: Arithmetic>(
     Ok((values, arithmetic.value(&value)))
 }
 
-fn check<S: CircuitField>(triples: &Triples<S>, (point, value): &(Vec<S>, S)) {
+fn check<S: CircuitField>(triples: &Triples<S>, (point, value): &Evaluation<S>) {
     let (rows, rest) = point.split_at(LAYOUT.row_bits());
     let (columns, gamma) = rest.split_at(LAYOUT.column_bits());
     assert_eq!(*value, direct(triples, rows, columns, gamma[0]));

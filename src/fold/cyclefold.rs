@@ -44,7 +44,7 @@ pub const PUBLIC_INPUTS: usize = 2 + 6 * OPERATIONS;
 pub const SLOT_BITS: usize = 3;
 
 /// Rows, and variables, of the shape: all addresses.
-pub const ADDRESSES: usize = OPERATIONS * DIGITS << SLOT_BITS;
+pub const ADDRESSES: usize = (OPERATIONS * DIGITS) << SLOT_BITS;
 
 /// Slots that a digit fills; the next one is for everything else.
 const DIGIT_SLOTS: usize = 7;
@@ -110,7 +110,7 @@ fn place<F: CircuitField>(matrices: Matrices<F>) -> Result<Matrices<F>, FoldErro
         Some(input) => Some(ADDRESSES + input),
         None => variables.get(i).copied(),
     };
-    let place = |entries: Vec<(usize, usize, F)>| {
+    let place = |entries: Vec<(usize, usize, F)>| -> Result<Vec<_>, FoldError> {
         let placed = entries
             .into_iter()
             .map(|(i, j, value)| Some((*rows.get(i)?, column(j)?, value)));
