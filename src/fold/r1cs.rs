@@ -9,7 +9,6 @@
 use crate::fold::error::FoldError;
 use crate::key::CommitmentKey;
 use ff::Field;
-use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::field::to_bytes;
 use foldnet_gadgets::system::Matrices;
