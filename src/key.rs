@@ -34,7 +34,7 @@ pub mod pins;
 pub mod ptau;
 pub mod source;
 
-pub use cache::{CachedKey, KeyCache};
+pub use cache::{CachedKey, KeyCache, ListedKey};
 pub use ptau::PtauError;
 pub use source::{KeyEngine, KeySource, development_powers, development_tau};
 

@@ -85,8 +85,13 @@ fn every_flipped_bit_is_noticed() {
             0..8 => matches!(error, FormatError::Foreign { .. }),
             8..12 => matches!(
                 error,
-                FormatError::OlderVersion { expected: 1, .. }
-                    | FormatError::NewerVersion { expected: 1, .. }
+                FormatError::OlderVersion {
+                    expected: files::VERSION,
+                    ..
+                } | FormatError::NewerVersion {
+                    expected: files::VERSION,
+                    ..
+                }
             ),
             12..28 => matches!(error, FormatError::WrongKind { .. }),
             28..44 => matches!(error, FormatError::WrongCurve { .. }),
@@ -139,7 +144,7 @@ fn the_wrong_file_is_named() {
         matches!(
             error,
             FormatError::OlderVersion {
-                expected: 1,
+                expected: files::VERSION,
                 found: 0
             }
         ),
@@ -152,8 +157,8 @@ fn the_wrong_file_is_named() {
         matches!(
             error,
             FormatError::NewerVersion {
-                expected: 1,
-                found: 257
+                expected: files::VERSION,
+                found: 258
             }
         ),
         "{error}"

@@ -361,7 +361,7 @@ fn refused_opening(
 fn outside_the_group() -> G2Affine {
     use halo2curves::bn256::{Fq2, Fr};
     let point = (1u64..)
-        .map(|x| Fq2::from(x))
+        .map(Fq2::from)
         .filter_map(|x| {
             let y: Option<Fq2> = (x.square() * x + G2Affine::b()).sqrt().into();
             Some(G2Affine { x, y: y? })

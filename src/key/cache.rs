@@ -38,6 +38,9 @@ pub struct CachedKey {
     pub imported: bool,
 }
 
+/// A key file, and what is known of it or why it cannot be used.
+pub type ListedKey = (PathBuf, Result<CachedKey, KeyError>);
+
 /// Where the key of a length comes from.
 #[derive(Debug)]
 enum Found {
@@ -188,7 +191,7 @@ impl<'a> KeyCache<'a> {
     /// # Errors
     /// [`KeyError::File`] when the directory cannot be read; a directory that does not exist is
     /// empty.
-    pub fn list(&self) -> Result<Vec<(PathBuf, Result<CachedKey, KeyError>)>, KeyError> {
+    pub fn list(&self) -> Result<Vec<ListedKey>, KeyError> {
         let Some(directory) = self.directory.filter(|directory| directory.exists()) else {
             return Ok(Vec::new());
         };
