@@ -30,7 +30,13 @@ fn fold(criterion: &mut Criterion) {
         group.bench_function(format!("{depth} layers x {width}"), |bencher| {
             bencher.iter(|| {
                 session
-                    .prove(&program, &committed, (&input, Start::Public), &mut Silent, &mut rng)
+                    .prove(
+                        &program,
+                        &committed,
+                        (&input, Start::Public),
+                        &mut Silent,
+                        &mut rng,
+                    )
                     .expect("a proof")
             });
         });

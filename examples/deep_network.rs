@@ -58,8 +58,13 @@ fn prove(path: &Path) -> anyhow::Result<()> {
 
     let mut rng = ChaCha20Rng::seed_from_u64(11);
     let input = random::input(outline.input.length, &mut rng);
-    let (run, inferences, timing) =
-        session.prove(&program, &committed, (&[input], Start::Public), &mut Silent, &mut rng)?;
+    let (run, inferences, timing) = session.prove(
+        &program,
+        &committed,
+        (&[input], Start::Public),
+        &mut Silent,
+        &mut rng,
+    )?;
     let peak = peak_resident_bytes().unwrap_or(0) as f64 / f64::from(1 << 20);
     let clock = Instant::now();
     session.verify(&run, committed.model, &inferences)?;

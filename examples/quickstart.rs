@@ -28,8 +28,13 @@ fn main() -> anyhow::Result<()> {
     let committed = session.commit(&program, &mut Silent)?;
 
     let input = outline.quantise(&input, OutOfRange::Reject)?.values;
-    let (proof, inferences, _) =
-        session.prove(&program, &committed, (&[input], Start::Public), &mut Silent, &mut OsRng)?;
+    let (proof, inferences, _) = session.prove(
+        &program,
+        &committed,
+        (&[input], Start::Public),
+        &mut Silent,
+        &mut OsRng,
+    )?;
     session.verify(&proof, committed.model, &inferences)?;
 
     let output = &inferences

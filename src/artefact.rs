@@ -155,7 +155,7 @@ impl Artefact {
 
 impl ArtefactError {
     /// The same error as a verifier has to read it.
-    fn of_proof(mut self) -> Self {
+    pub(crate) fn of_proof(mut self) -> Self {
         match &mut self {
             ArtefactError::Limit { artefact, .. }
             | ArtefactError::Mismatch { artefact, .. }
@@ -208,12 +208,7 @@ impl FoldedProof {
     fn check_sizes(&self) -> Result<(), ArtefactError> {
         let architecture = &self.architecture;
         check_architecture(architecture)?;
-        let widest = architecture
-            .input
-            .capacity
-            .max(architecture.output.capacity);
-        let most = MAX_STATEMENT / widest.max(1);
-        limit("inferences of the proof", 1, most, self.inferences.len())?;
+        check_statement(architecture, &self.inferences)?;
         let recursion = &self.recursion;
         equal(
             "running instances",
@@ -276,12 +271,25 @@ impl FoldedProof {
     /// # Errors
     /// [`ArtefactError::File`], and [`ArtefactError::Content`] for those of [`Self::check`].
     pub fn read(path: &Path) -> Result<Self, ArtefactError> {
-        Self::decode(files::open(path)?).map_err(name(path))
+        Self::decode(files::open(path)?).map_err(named(path))
     }
 }
 
+/// Checks the number of inferences of a statement.
+///
+/// # Errors
+/// [`ArtefactError::Limit`].
+pub fn check_statement(
+    architecture: &Architecture,
+    inferences: &[Inference],
+) -> Result<(), ArtefactError> {
+    let (input, output) = (&architecture.input, &architecture.output);
+    let most = MAX_STATEMENT / input.capacity.max(output.capacity).max(1);
+    limit("inferences of the proof", 1, most, inferences.len())
+}
+
 /// Puts the file's name to an error that lacks it.
-fn name(path: &Path) -> impl FnOnce(ArtefactError) -> ArtefactError {
+pub(crate) fn named(path: &Path) -> impl FnOnce(ArtefactError) -> ArtefactError {
     move |error| match error {
         ArtefactError::Format(source) => FileError::format(path)(source).into(),
         ArtefactError::File(_) => error,
@@ -307,7 +315,7 @@ pub fn write_program(path: &Path, program: &Program) -> Result<(), Error> {
 /// Those of [`Program::open`], and [`ArtefactError::Content`] for those of [`check_program`].
 pub fn read_program(path: &Path) -> Result<Program, Error> {
     let program = Program::open(path)?;
-    check_program(program.outline()).map_err(name(path))?;
+    check_program(program.outline()).map_err(named(path))?;
     Ok(program)
 }
 

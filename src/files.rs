@@ -61,8 +61,10 @@ pub enum Kind {
     State,
     /// A proof whose folded instances are given in full.
     FoldedProof,
-    /// A succinct proof.
-    Proof,
+    /// A Spartan proof.
+    SpartanProof,
+    /// A Groth16 proof, as a contract takes it.
+    Groth16Proof,
     /// A proving key of the last proof system.
     ProvingKey,
     /// A verification key of the last proof system.
@@ -78,7 +80,8 @@ impl Kind {
             Kind::Statement => "statement",
             Kind::State => "state",
             Kind::FoldedProof => "folded-proof",
-            Kind::Proof => "proof",
+            Kind::SpartanProof => "spartan-proof",
+            Kind::Groth16Proof => "groth16-proof",
             Kind::ProvingKey => "proving-key",
             Kind::VerifyingKey => "verifying-key",
         }

@@ -4,8 +4,9 @@
 //!   about, and plans how it is cut into steps.
 //! * [`program`] is the compiled network: step kinds, steps, weights.
 //! * [`fold`] is the engine: it folds steps that it knows nothing about.
+//! * [`decider`] makes small proofs of what was folded, and verifies them.
 //! * [`session`] puts the two together: proves that a program maps inputs to outputs, and verifies.
-//! * [`artefact`], [`key`] and [`files`] keep programs, proofs and commitment keys on disk.
+//! * [`artefact`], [`proof`], [`key`] and [`files`] keep programs, proofs and commitment keys on disk.
 //!
 //! The library prints nothing and never ends the process: it reports through [`progress::Progress`]
 //! and returns typed errors. Only [`cli`], which the binary is made of, writes to a terminal.
@@ -21,6 +22,7 @@ pub mod memory;
 pub mod model;
 pub mod program;
 pub mod progress;
+pub mod proof;
 pub mod session;
 pub mod weights;
 

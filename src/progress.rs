@@ -18,6 +18,8 @@ pub enum Stage {
     Fold,
     /// Proving the folded instances; the unit is one instance.
     Prove,
+    /// Making or loading the keys of the small proof; the unit is one file.
+    DeciderKeys,
     /// Making the final small proof; the unit is one phase.
     Compress,
     /// Verifying; the unit is one check.
@@ -33,6 +35,7 @@ impl Stage {
             Stage::Shapes => "circuit shapes",
             Stage::Fold => "folding",
             Stage::Prove => "proving",
+            Stage::DeciderKeys => "groth16 keys",
             Stage::Compress => "compressing",
             Stage::Verify => "verifying",
         }

@@ -29,13 +29,23 @@ fn a_small_network_is_proven_to_the_contract() {
     let clock = Instant::now();
     let session: Session<Bn254> =
         Session::new(&Architecture::from(program.outline()), None, &mut Silent).unwrap();
-    println!("kinds {:?}, session {:?}", session.params().constraints(), clock.elapsed());
+    println!(
+        "kinds {:?}, session {:?}",
+        session.params().constraints(),
+        clock.elapsed()
+    );
     let committed = session.commit(&program, &mut Silent).unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let inputs = [random::input(12, &mut rng)];
     let prove = |rng: &mut ChaCha20Rng| {
         session
-            .prove(&program, &committed, (&inputs, Start::Masked), &mut Silent, rng)
+            .prove(
+                &program,
+                &committed,
+                (&inputs, Start::Masked),
+                &mut Silent,
+                rng,
+            )
             .unwrap()
     };
     let (run, inferences, _) = prove(&mut rng);
@@ -57,7 +67,12 @@ fn a_small_network_is_proven_to_the_contract() {
     };
     let clock = Instant::now();
     let shape = decider.shape().unwrap();
-    println!("{shape:?} {} rows {} terms {:?}", shape.rows(), shape.terms(), clock.elapsed());
+    println!(
+        "{shape:?} {} rows {} terms {:?}",
+        shape.rows(),
+        shape.terms(),
+        clock.elapsed()
+    );
     let clock = Instant::now();
     let key = ProvingKey::development(&shape, &mut rng).unwrap();
     println!("set-up {:?}", clock.elapsed());
@@ -69,10 +84,18 @@ fn a_small_network_is_proven_to_the_contract() {
         context: Fr::from(7),
     };
     let clock = Instant::now();
-    let proof = decider.prove((&key, &shape), run, &claimed, &mut rng).unwrap();
+    let proof = decider
+        .prove((&key, &shape), run, &claimed, &mut rng)
+        .unwrap();
     println!("groth16 {:?}", clock.elapsed());
-    let parameters = decider.parameters(key.verifying_key(), committed.model).unwrap();
-    let words: Vec<_> = [Fr::from(7)].iter().chain(&elements).map(scalar_word).collect();
+    let parameters = decider
+        .parameters(key.verifying_key(), committed.model)
+        .unwrap();
+    let words: Vec<_> = [Fr::from(7)]
+        .iter()
+        .chain(&elements)
+        .map(scalar_word)
+        .collect();
     let bytes = proof.to_bytes();
     verify_public(&parameters, &words, &bytes).unwrap();
     let mut machine = Machine::deploy(&parameters).unwrap();

@@ -1,8 +1,8 @@
 //! Whole networks: compiled, written to disk, read back, proven and verified.
 
-use foldnet::fold::prover::Start;
 use foldnet::error::Error;
 use foldnet::fold::error::FoldError;
+use foldnet::fold::prover::Start;
 use foldnet::key::source::KeySource;
 use foldnet::model::plan::PlanOptions;
 use foldnet::model::random;
@@ -37,7 +37,13 @@ fn proves_two_inferences<C: KeySource>(insecure_keys: bool) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let inputs = [random::input(12, &mut rng), random::input(12, &mut rng)];
     let (run, inferences, _) = session
-        .prove(&program, &committed, (&inputs, Start::Public), &mut Silent, &mut rng)
+        .prove(
+            &program,
+            &committed,
+            (&inputs, Start::Public),
+            &mut Silent,
+            &mut rng,
+        )
         .unwrap();
     let network = random::network(3, 12, 5).unwrap();
     for (inference, input) in inferences.iter().zip(&inputs) {
@@ -118,7 +124,13 @@ fn a_network_of_several_steps_and_kinds_proves_from_its_file() {
     let mut rng = ChaCha20Rng::seed_from_u64(2);
     let input = random::input(16, &mut rng);
     let (run, inferences, _) = session
-        .prove(&program, &committed, (&[input], Start::Public), &mut Silent, &mut rng)
+        .prove(
+            &program,
+            &committed,
+            (&[input], Start::Public),
+            &mut Silent,
+            &mut rng,
+        )
         .unwrap();
     session.verify(&run, committed.model, &inferences).unwrap();
     assert_eq!(run.index, steps as u64);

@@ -2,6 +2,7 @@
 //! entries.
 
 use ff::Field;
+use foldnet_compress::spartan::MatrixEvaluation;
 use foldnet_compress::arithmetic::{Arithmetic, CircuitSecondary, NativePrimary, NativeSecondary};
 use foldnet_compress::error::Rejected;
 use foldnet_compress::structured::{Entry, Layout, StructureError, StructuredMatrices};

@@ -5,8 +5,8 @@ use super::output::{self, Report, size};
 use super::progress::TerminalProgress;
 use super::verify::set_up;
 use super::{check_outputs, open_program, read_text};
-use crate::fold::prover::Start;
 use crate::artefact::{FoldedProof, show_model_id};
+use crate::fold::prover::Start;
 use crate::memory::peak_resident_bytes;
 use crate::model::quantise::class;
 use crate::model::{OutOfRange, json};
@@ -104,8 +104,13 @@ pub(super) fn fold(
     input: Vec<i64>,
     progress: &mut TerminalProgress,
 ) -> anyhow::Result<(FoldedProof, Timing)> {
-    let (recursion, inferences, timing) =
-        session.prove(program, committed, (&[input], Start::Public), progress, &mut OsRng)?;
+    let (recursion, inferences, timing) = session.prove(
+        program,
+        committed,
+        (&[input], Start::Public),
+        progress,
+        &mut OsRng,
+    )?;
     let architecture = Architecture::from(program.outline());
     Ok((
         FoldedProof {

@@ -151,7 +151,8 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
             point("cm2", second)?,
             point("cmE", &instance.error)?,
         ];
-        let mut scalar = |name: &str, value| Ok::<_, SynthesisError>(segment.alloc(name, value)?.wire().clone());
+        let mut scalar =
+            |name: &str, value| Ok::<_, SynthesisError>(segment.alloc(name, value)?.wire().clone());
         Ok(FinalInstance {
             points,
             scalars: [
@@ -184,8 +185,16 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         let fixed = [
             ("pp", &wires.pp, Wire::constant(pp)),
             ("t_0", &wires.start, start),
-            ("d = D0", &wires.digest, Wire::constant(context.model_start(pp))),
-            ("no open inference", &wires.tensors, wires.input.wire().clone()),
+            (
+                "d = D0",
+                &wires.digest,
+                Wire::constant(context.model_start(pp)),
+            ),
+            (
+                "no open inference",
+                &wires.tensors,
+                wires.input.wire().clone(),
+            ),
             ("inputs and outputs", &wires.batch, batch),
             (
                 "number of inferences",
@@ -272,9 +281,9 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         let allocated = self.allocate(cs)?;
         self.fix_state(&mut cs.namespace(|| "state"), &allocated)?;
         let recursion = &allocated.recursion;
-        let verified = self
-            .recursion()
-            .verify(&mut cs.namespace(|| "last step"), recursion, None)?;
+        let verified =
+            self.recursion()
+                .verify(&mut cs.namespace(|| "last step"), recursion, None)?;
         cs.enforce_equal(
             || "state hash of the last instance",
             &verified.hash,

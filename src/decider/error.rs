@@ -3,6 +3,7 @@
 use crate::fold::error::FoldError;
 use bellpepper_core::SynthesisError;
 use foldnet_compress::error::Rejected;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// An error of succinct proofs.
@@ -26,6 +27,28 @@ pub enum DeciderError {
     /// A part of Groth16 failed.
     #[error(transparent)]
     Groth16(#[from] foldnet_compress::groth16::Error),
+    /// A file of a Groth16 key or circuit cannot be used.
+    #[error("cannot use {}: {source}; delete it to have it made again", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: foldnet_compress::groth16::Error,
+    },
+    /// A file or directory cannot be read or made.
+    #[error("cannot open {}: {source}; check the path and its permissions", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The contract's twin refuses a proof.
+    #[error("the proof is rejected: {0}")]
+    Refused(#[from] foldnet_compress::evm::Refusal),
+    /// The embedded machine failed.
+    #[error(transparent)]
+    Machine(#[from] foldnet_compress::evm::EvmError),
     /// The key cannot open commitments.
     #[error(
         "the commitment key has no tau in G2; delete it from the cache or import powers of tau \
@@ -41,7 +64,7 @@ impl DeciderError {
     /// Whether the error is a verdict: the proof is false, or of something else.
     pub fn is_rejection(&self) -> bool {
         match self {
-            DeciderError::Rejected(_) => true,
+            DeciderError::Rejected(_) | DeciderError::Refused(_) => true,
             DeciderError::Fold(error) => matches!(
                 error,
                 FoldError::Statement { .. }

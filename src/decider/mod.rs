@@ -8,6 +8,7 @@
 pub mod circuit;
 pub mod error;
 pub mod groth16;
+pub mod keys;
 pub mod opening;
 pub mod public;
 pub mod spartan;

@@ -179,7 +179,10 @@ impl<C: Cycle> Left<C> {
     pub fn claim(&self, blind: C::F) -> Result<opening::Claim<C>, DeciderError> {
         let mut rest = self.commitments.iter().rev();
         let Some(last) = rest.next() else {
-            return Err(Rejected::Check { check: "the combined commitment" }.into());
+            return Err(Rejected::Check {
+                check: "the combined commitment",
+            }
+            .into());
         };
         Ok(opening::Claim {
             commitment: rest.fold(*last, |sum, next| next.fold(self.combination, &sum)),
@@ -195,16 +198,18 @@ fn pair_statement<C: Cycle>(
     instance: &Instance<C::Secondary>,
     claims: spartan::Claims<C::Q>,
 ) -> Result<ipa::pair::Statement<C::Secondary>, DeciderError> {
-    let claim = |commitment: &Commitment<C::Secondary>, claim: spartan::Claim<C::Q>| {
-        ipa::pair::Claim {
+    let claim =
+        |commitment: &Commitment<C::Secondary>, claim: spartan::Claim<C::Q>| ipa::pair::Claim {
             commitment: *commitment,
             point: claim.point,
             value: claim.value,
-        }
-    };
+        };
     let witness = claims.segments.into_iter().zip(&instance.segments).next();
     let Some((witness, commitment)) = witness else {
-        return Err(Rejected::Check { check: "the CycleFold instance's segment" }.into());
+        return Err(Rejected::Check {
+            check: "the CycleFold instance's segment",
+        }
+        .into());
     };
     Ok(ipa::pair::Statement {
         first: claim(commitment, witness),
@@ -398,7 +403,12 @@ fn check_cyclefold<C: Cycle, S: StepCircuit<C::F>>(
     let claims = spartan::verify(&mut arithmetic, shape.dimensions(), u, x, proof, shape)?;
     let statement = pair_statement::<C>(instance, claims)?;
     let key = pair_key(params)?;
-    Ok(ipa::pair::verify(&key, &mut arithmetic, &statement, &proofs.pair)?)
+    Ok(ipa::pair::verify(
+        &key,
+        &mut arithmetic,
+        &statement,
+        &proofs.pair,
+    )?)
 }
 
 /// Ends a run and proves a statement.

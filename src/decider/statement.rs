@@ -69,7 +69,12 @@ impl Packing {
         for (i, (element, zeros)) in elements.iter().zip(zeros).enumerate() {
             let used = self.length.saturating_sub(i * per).min(per);
             if used < per {
-                self.enforce_padding(&mut cs.namespace(|| format!("padding {i}")), element, zeros, used)?;
+                self.enforce_padding(
+                    &mut cs.namespace(|| format!("padding {i}")),
+                    element,
+                    zeros,
+                    used,
+                )?;
             }
         }
         tensor::digest_packed_circuit(cs, constants, self.capacity, elements, self.bits)
@@ -173,7 +178,10 @@ mod tests {
             .collect();
         let digest = PACKING.digest_circuit(&mut cs, &constants, &wires).unwrap();
         let failures = cs.failures();
-        (digest.value(), failures.into_iter().map(|f| f.path).collect())
+        (
+            digest.value(),
+            failures.into_iter().map(|f| f.path).collect(),
+        )
     }
 
     #[test]

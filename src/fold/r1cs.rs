@@ -8,8 +8,8 @@
 
 use crate::fold::error::FoldError;
 use crate::key::CommitmentKey;
-use foldnet_compress::shape::ShapeError;
 use ff::Field;
+use foldnet_compress::shape::ShapeError;
 use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::field::to_bytes;
 use foldnet_gadgets::system::Matrices;

@@ -51,9 +51,10 @@ const MINUS_ONE: u32 = 1;
 /// circuit of many million terms has few different coefficients.
 #[derive(Clone, Debug)]
 pub(super) struct SparseMatrix {
-    ends: Vec<usize>,
-    columns: Vec<u32>,
-    values: Vec<u32>,
+    /// Where the terms of each row end, after a leading zero.
+    pub(super) ends: Vec<usize>,
+    pub(super) columns: Vec<u32>,
+    pub(super) values: Vec<u32>,
 }
 
 impl SparseMatrix {
@@ -127,6 +128,24 @@ impl Shape {
         let mut collector = Collector::new();
         circuit.synthesize(&mut collector)?;
         Ok(collector.finish())
+    }
+
+    /// The shape of these parts, whose indices the caller has checked.
+    pub(super) fn from_parts(
+        [rows, inputs, auxiliary]: [usize; 3],
+        matrices: [SparseMatrix; 3],
+        coefficients: Vec<Fr>,
+    ) -> Shape {
+        let mut shape = Shape {
+            rows,
+            inputs,
+            auxiliary,
+            matrices,
+            coefficients,
+            digest: Digest([0; 32]),
+        };
+        shape.digest = digest(&shape);
+        shape
     }
 
     /// Number of constraints.
@@ -331,16 +350,8 @@ impl Collector {
             matrix.columns.shrink_to_fit();
             matrix.values.shrink_to_fit();
         }
-        let mut shape = Shape {
-            rows: self.rows,
-            inputs: self.inputs - 1,
-            auxiliary: self.auxiliary,
-            matrices: self.matrices,
-            coefficients: self.coefficients,
-            digest: Digest([0; 32]),
-        };
-        shape.digest = digest(&shape);
-        shape
+        let counts = [self.rows, self.inputs - 1, self.auxiliary];
+        Shape::from_parts(counts, self.matrices, self.coefficients)
     }
 }
 

@@ -16,12 +16,12 @@ mod fixed_base;
 pub mod json;
 mod key_file;
 mod keys;
-
 mod points;
 mod proof;
 mod r1cs_file;
 mod reduction;
 mod setup;
+mod shape_file;
 mod zkey;
 
 pub use circuit::{Assignment, Circuit, Digest, Fr, Shape};

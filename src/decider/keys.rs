@@ -1,0 +1,172 @@
+//! Groth16 keys of an architecture: made or imported once, kept beside the commitment keys.
+//!
+//! Three files belong together: the circuit, the proving key and the verifying key. Their name is a
+//! digest of everything that fixes the circuit: `pp`, which binds shapes and commitment keys, the
+//! number of inferences, and the packing of inputs and outputs. A proving key names its circuit by
+//! digest, so that files that do not belong together are refused.
+
+use crate::decider::error::DeciderError;
+use crate::decider::groth16::Decider;
+use crate::decider::statement::Packing;
+use crate::files::hex;
+use crate::progress::{Progress, Stage};
+use foldnet_compress::groth16::{ProvingKey, Shape, VerifyingKey, import_zkey};
+use foldnet_gadgets::field::to_bytes;
+use foldnet_gadgets::step::StepCircuit;
+use halo2curves::bn256::Fr;
+use rand_core::{CryptoRng, RngCore};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// A proving key and the circuit that it is for.
+#[derive(Debug)]
+pub struct Groth16Keys {
+    /// The constraints.
+    pub shape: Shape,
+    /// The key.
+    pub proving: ProvingKey,
+}
+
+/// Where the Groth16 keys of one decider are kept.
+#[derive(Clone, Debug)]
+pub struct Groth16Cache<'a> {
+    directory: Option<&'a Path>,
+    name: String,
+}
+
+impl<'a> Groth16Cache<'a> {
+    /// The files of a decider in a directory; without one, nothing is kept.
+    pub fn new<S: StepCircuit<Fr>>(decider: &Decider<'_, S>, directory: Option<&'a Path>) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(b"foldnet groth16 keys v1");
+        hasher.update(to_bytes(&decider.params.digest()));
+        hasher.update((decider.statement.inferences as u64).to_le_bytes());
+        for packing in [decider.statement.input, decider.statement.output] {
+            let Packing {
+                length,
+                capacity,
+                bits,
+            } = packing;
+            for number in [length as u64, capacity as u64, u64::from(bits)] {
+                hasher.update(number.to_le_bytes());
+            }
+        }
+        let digest: [u8; 32] = hasher.finalize().into();
+        let name = hex(digest.get(..8).unwrap_or_default());
+        Groth16Cache { directory, name }
+    }
+
+    /// The file of a part: `circuit`, `proving` or `verifying`.
+    pub fn path(&self, part: &str) -> Option<PathBuf> {
+        let name = format!("groth16-{}.{part}", self.name);
+        self.directory.map(|directory| directory.join(name))
+    }
+
+    /// The circuit, from its file or synthesised.
+    ///
+    /// # Errors
+    /// Those of synthesis; [`DeciderError::Key`] for a file that cannot be used.
+    pub fn shape<S: StepCircuit<Fr>>(
+        &self,
+        decider: &Decider<'_, S>,
+    ) -> Result<Shape, DeciderError> {
+        let path = self.path("circuit");
+        if let Some(path) = path.as_deref().filter(|path| path.exists()) {
+            return Shape::load(path).map_err(about(path));
+        }
+        let shape = decider.shape()?;
+        if let Some(path) = path.as_deref() {
+            create_directory(self.directory)?;
+            shape.save(path).map_err(about(path))?;
+        }
+        Ok(shape)
+    }
+
+    /// The keys, from their files or made for development.
+    ///
+    /// # Errors
+    /// Those of [`Self::shape`] and of set-up; [`DeciderError::Key`] for a file that cannot be used.
+    pub fn load_or_create<S: StepCircuit<Fr>, R: RngCore + CryptoRng>(
+        &self,
+        decider: &Decider<'_, S>,
+        progress: &mut dyn Progress,
+        rng: &mut R,
+    ) -> Result<Groth16Keys, DeciderError> {
+        progress.start(Stage::DeciderKeys, 2);
+        let shape = self.shape(decider)?;
+        progress.advance(1);
+        let path = self.path("proving");
+        let proving = match path.as_deref().filter(|path| path.exists()) {
+            Some(path) => ProvingKey::load(path, &shape).map_err(about(path))?,
+            None => {
+                let key = ProvingKey::development(&shape, rng)?;
+                self.keep(&key)?;
+                key
+            }
+        };
+        progress.advance(2);
+        progress.finish();
+        Ok(Groth16Keys { shape, proving })
+    }
+
+    /// Writes a proving key and its verifying key. The proving key comes last: as long as it is
+    /// missing the others are made again.
+    fn keep(&self, key: &ProvingKey) -> Result<(), DeciderError> {
+        let (Some(verifying), Some(proving)) = (self.path("verifying"), self.path("proving"))
+        else {
+            return Ok(());
+        };
+        create_directory(self.directory)?;
+        let verifying_key = key.verifying_key();
+        verifying_key.save(&verifying).map_err(about(&verifying))?;
+        key.save(&proving).map_err(about(&proving))
+    }
+
+    /// Keeps the key that a ceremony ended with, in place of any other.
+    ///
+    /// # Errors
+    /// Those of [`Self::shape`]; [`DeciderError::Key`] for a file that is of another circuit or no
+    /// such file.
+    pub fn import<S: StepCircuit<Fr>>(
+        &self,
+        decider: &Decider<'_, S>,
+        zkey: &Path,
+    ) -> Result<VerifyingKey, DeciderError> {
+        let shape = self.shape(decider)?;
+        let file = File::open(zkey).map_err(|source| DeciderError::Read {
+            path: zkey.to_path_buf(),
+            source,
+        })?;
+        let key = import_zkey(BufReader::new(file), &shape).map_err(about(zkey))?;
+        self.keep(&key)?;
+        Ok(key.verifying_key().clone())
+    }
+
+    /// The verifying key, if it was made or imported here.
+    ///
+    /// # Errors
+    /// [`DeciderError::Key`] for a file that cannot be used.
+    pub fn verifying(&self) -> Result<Option<VerifyingKey>, DeciderError> {
+        let path = self.path("verifying").filter(|path| path.exists());
+        path.map(|path| VerifyingKey::load(&path).map_err(about(&path)))
+            .transpose()
+    }
+}
+
+fn create_directory(directory: Option<&Path>) -> Result<(), DeciderError> {
+    let Some(path) = directory else {
+        return Ok(());
+    };
+    fs::create_dir_all(path).map_err(|source| DeciderError::Read {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// Puts the name of a file to an error about it.
+fn about(path: &Path) -> impl FnOnce(foldnet_compress::groth16::Error) -> DeciderError {
+    let path = path.to_path_buf();
+    move |source| DeciderError::Key { path, source }
+}
