@@ -1,7 +1,7 @@
 //! What is typed: options and their forms, nothing that acts.
 
 use crate::artefact::parse_model_id;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use foldnet_gadgets::cycle::{Bn254, Cycle};
 use std::path::PathBuf;
 
@@ -35,6 +35,9 @@ pub enum Command {
     Verify(Verify),
     /// Print the model id of a program.
     ModelId(ModelId),
+    /// Write what other tools need: a contract, a circuit, proofs for snarkjs.
+    #[command(subcommand)]
+    Export(Export),
     /// Import and list commitment keys.
     #[command(subcommand)]
     Keys(Keys),
@@ -47,6 +50,19 @@ pub enum Keys {
     Import(Import),
     /// Print the keys of this cache; every file is read and checked.
     List(List),
+    /// Make the phase 2 of a ceremony the Groth16 key of an architecture.
+    ImportZkey(ImportZkey),
+}
+
+/// Options of `keys import-zkey`.
+#[derive(Args, Debug)]
+pub struct ImportZkey {
+    /// A program of the architecture.
+    #[arg(long, value_name = "MODEL.fold")]
+    pub model: PathBuf,
+    /// The ceremony's last file. Check it with `snarkjs zkey verify` first.
+    #[arg(long, value_name = "FILE")]
+    pub zkey: PathBuf,
 }
 
 /// Options of `keys import`.
@@ -108,6 +124,17 @@ pub struct Compile {
     pub json: Option<PathBuf>,
 }
 
+/// The kinds of proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProofKind {
+    /// Large, made at once, hides nothing: for tests.
+    Folded,
+    /// Tens of kilobytes, no set-up of its own: for verifiers off chain.
+    Spartan,
+    /// About two kilobytes, verified by a contract: needs keys, made once per architecture.
+    Groth16,
+}
+
 /// Options of `prove`.
 #[derive(Args, Debug)]
 pub struct Prove {
@@ -117,9 +144,13 @@ pub struct Prove {
     /// The input: {"input_data": [[...]]}.
     #[arg(long, value_name = "INPUT.json")]
     pub input: PathBuf,
-    /// The proof to make: folded (large, hides nothing). Later releases: spartan, groth16.
-    #[arg(long, value_name = "KIND")]
-    pub proof: String,
+    /// The proof to make.
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub proof: ProofKind,
+    /// What the contract shows to its caller against replay: a number below the field's order, as
+    /// 0x and hex digits. For `--proof groth16`.
+    #[arg(long, value_name = "HEX", value_parser = field_element)]
+    pub context: Option<<Bn254 as Cycle>::F>,
     /// Where to write the proof.
     #[arg(short, long, value_name = "PROOF")]
     pub output: PathBuf,
@@ -150,6 +181,12 @@ pub struct Verify {
     /// ones take minutes and gigabytes.
     #[arg(long)]
     pub allow_large_keys: bool,
+    /// Also deploy the contract into an embedded EVM and call it. For `groth16` proofs.
+    #[arg(long)]
+    pub evm: bool,
+    /// The Groth16 verifying key that you trust [default: the one made or imported here].
+    #[arg(long, value_name = "FILE")]
+    pub verifying_key: Option<PathBuf>,
     /// Write the numbers as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -173,6 +210,67 @@ pub struct ModelId {
     /// The program.
     #[arg(value_name = "MODEL.fold")]
     pub model: PathBuf,
+}
+
+/// What `export` writes.
+#[derive(Debug, Subcommand)]
+pub enum Export {
+    /// The contract: Solidity, ABI, bytecode, constructor arguments, and calldata for a proof.
+    Contract(ExportContract),
+    /// The decider circuit as an .r1cs file, for a ceremony.
+    Circuit(ExportCircuit),
+    /// A groth16 proof, its public inputs and the verifying key as snarkjs reads them.
+    Snarkjs(ExportSnarkjs),
+}
+
+/// Options of `export contract`.
+#[derive(Args, Debug)]
+pub struct ExportContract {
+    /// The program whose model the contract is for.
+    #[arg(long, value_name = "MODEL.fold")]
+    pub model: PathBuf,
+    /// A groth16 proof, for which calldata is written.
+    #[arg(long, value_name = "PROOF")]
+    pub proof: Option<PathBuf>,
+    /// The directory to write into.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Export a contract under development keys, for which anyone can forge proofs.
+    #[arg(long)]
+    pub accept_insecure_development_keys: bool,
+}
+
+/// Options of `export circuit`.
+#[derive(Args, Debug)]
+pub struct ExportCircuit {
+    /// The program whose architecture the circuit is for.
+    #[arg(long, value_name = "MODEL.fold")]
+    pub model: PathBuf,
+    /// Where to write the circuit.
+    #[arg(short, long, value_name = "CIRCUIT.r1cs")]
+    pub output: PathBuf,
+}
+
+/// Options of `export snarkjs`.
+#[derive(Args, Debug)]
+pub struct ExportSnarkjs {
+    /// The program that was proven.
+    #[arg(long, value_name = "MODEL.fold")]
+    pub model: PathBuf,
+    /// The groth16 proof.
+    #[arg(long, value_name = "PROOF")]
+    pub proof: PathBuf,
+    /// The directory to write into.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+}
+
+fn field_element(text: &str) -> Result<<Bn254 as Cycle>::F, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    if digits.is_empty() || digits.len() > 64 {
+        return Err("expected 0x and 1 to 64 hex digits".into());
+    }
+    parse_model_id(&format!("0x{digits:0>64}")).map_err(|error| error.to_string())
 }
 
 fn model_id(text: &str) -> Result<<Bn254 as Cycle>::F, String> {

@@ -1,17 +1,23 @@
-//! `foldnet demo`: a handwritten digit, from ONNX to a verified proof.
+//! `foldnet demo`: a handwritten digit, from ONNX to a proof that a contract verifies.
 
 use super::args::Demo;
 use super::compile::Compiled;
 use super::output::{Report, note};
 use super::progress::TerminalProgress;
 use super::prove::{constraints, fold, sizes, times};
+use super::succinct::{call, decider, judge_groth16, run_contract};
 use super::verify::set_up;
-use crate::artefact::{FoldedProof, show_model_id};
+use crate::artefact::show_model_id;
+use crate::decider::keys::Groth16Cache;
+use crate::error::Error;
+use crate::fold::prover::Start;
 use crate::model::plan::PlanOptions;
 use crate::model::quantise::class;
 use crate::model::{FloatNetwork, FloatReference, OutOfRange, Samples, json};
-use crate::progress::{Progress, Stage};
+use crate::proof::Proof;
 use anyhow::Context;
+use ff::Field;
+use halo2curves::bn256::Fr;
 use std::path::Path;
 use std::time::Instant;
 
@@ -53,28 +59,40 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
         .program
         .outline()
         .quantise(pixels, OutOfRange::Saturate)?;
-    let (proof, timing) = fold(
+    let (run, timing) = fold(
         &session,
         &compiled.program,
         &committed,
-        input.values,
+        (input.values, Start::Masked),
         &mut progress,
     )?;
+    let (proof, [keys, compress]) = run.groth16(Fr::ZERO, cache, &mut progress)?;
     let bytes = proof.write(&options.output)?;
     note(format_args!(
         "proof written to {}",
         options.output.display()
     ));
 
-    // From here on nothing but the file, the model id and the parameters is used.
+    // From here on nothing but the file, the model id, the parameters and the verifying key is used.
+    let Proof::Groth16(proof) = Proof::read(&options.output)? else {
+        anyhow::bail!("the proof that was written is of another kind; this is a defect");
+    };
+    let shapes = session.shapes()?;
+    let decider = decider(&session, &shapes, 1);
+    let key = match Groth16Cache::new(&decider, cache).verifying() {
+        Ok(Some(key)) => key,
+        Ok(None) => anyhow::bail!("the demonstration keeps keys; give a directory with --cache"),
+        Err(error) => return Err(Error::from(error).into()),
+    };
+    let call = call(&session, (committed.model, &key), &decider, &proof)?;
     let clock = Instant::now();
-    progress.start(Stage::Verify, 1);
-    let proof = FoldedProof::read(&options.output)?;
-    session.verify(&proof.recursion, committed.model, &proof.inferences)?;
-    progress.finish();
+    judge_groth16(&call, &proof)?;
     let verify = clock.elapsed();
+    let mut contract = Report::default();
+    run_contract(&call, &proof, &mut contract)?;
 
     let inference = proof
+        .about
         .inferences
         .first()
         .context("the proof has no inference")?;
@@ -87,8 +105,11 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
     constraints(&session, &mut report);
     report.seconds("set-up", "setup_seconds", set_up);
     times(&timing, &mut report);
+    report.seconds("groth16 keys", "groth16_keys_seconds", keys);
+    report.seconds("groth16", "groth16_seconds", compress);
     report.seconds("verify", "verify_seconds", verify);
     sizes(bytes, &mut report);
+    report.append(contract);
     report.print(options.json.as_deref())
 }
 

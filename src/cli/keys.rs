@@ -1,12 +1,17 @@
 //! `foldnet keys`: the commitment keys of the cache.
 
-use super::args::{Import, Keys, List};
-use super::check_outputs;
+use super::args::{Import, ImportZkey, Keys, List};
 use super::output::{self, Report};
 use super::progress::TerminalProgress;
+use super::succinct::decider;
+use super::{check_outputs, open_program, warn_if_insecure};
+use crate::decider::keys::Groth16Cache;
+use crate::error::Error;
 use crate::files;
 use crate::key::{CachedKey, CommitmentKey, KeyCache};
 use crate::progress::{Progress, Stage};
+use crate::session::{Architecture, Session};
+use foldnet_gadgets::cycle::Bn254;
 use nova_snark::provider::Bn256EngineKZG;
 use std::path::Path;
 
@@ -15,6 +20,7 @@ pub(super) fn run(options: &Keys, cache: Option<&Path>) -> anyhow::Result<()> {
     match options {
         Keys::Import(options) => import(options, cache),
         Keys::List(options) => list(options, cache),
+        Keys::ImportZkey(options) => import_zkey(options, cache),
     }
 }
 
@@ -36,6 +42,29 @@ fn import(options: &Import, cache: Option<&Path>) -> anyhow::Result<()> {
     report.number("digest", "digest", files::hex(&key.digest()));
     report.value("insecure", key.insecure());
     report.print(options.json.as_deref())
+}
+
+/// Checks that the key is for the architecture's circuit, and keeps it.
+fn import_zkey(options: &ImportZkey, cache: Option<&Path>) -> anyhow::Result<()> {
+    let program = open_program(&options.model)?;
+    let mut progress = TerminalProgress::new();
+    let architecture = Architecture::from(program.outline());
+    let session = Session::<Bn254>::new(&architecture, cache, &mut progress)?;
+    warn_if_insecure(&session);
+    let shapes = session.shapes()?;
+    let decider = decider(&session, &shapes, 1);
+    let files = Groth16Cache::new(&decider, cache);
+    if files.path("proving").is_none() {
+        anyhow::bail!("there is no directory to keep the key in; give one with --cache");
+    }
+    progress.start(Stage::DeciderKeys, 1);
+    let key = files.import(&decider, &options.zkey).map_err(Error::from)?;
+    progress.finish();
+    let mut report = Report::default();
+    report.number("verifying key", "verifying_key", key.identity().to_string());
+    report.number("circuit", "circuit", key.circuit().to_string());
+    report.number("insecure", "insecure", key.insecure());
+    report.print(None)
 }
 
 /// Reads, checks and prints every key; a file that cannot be used gets a line, too.

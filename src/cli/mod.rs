@@ -6,10 +6,12 @@
 pub mod args;
 mod compile;
 mod demo;
+mod export;
 mod keys;
 mod output;
 pub mod progress;
 mod prove;
+mod succinct;
 mod verify;
 
 use crate::artefact;
@@ -84,6 +86,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Verify(options) => verify::run(options, cache),
         Command::ModelId(options) => verify::model_id(options, cache),
         Command::Keys(options) => keys::run(options, cache),
+        Command::Export(options) => export::run(options, cache),
     }
 }
 
@@ -149,6 +152,16 @@ fn warn_if_insecure(session: &Session<Bn254>) {
     if session.params().insecure() {
         output::note(
             "warning: development keys: anyone can forge a proof under them; for tests only",
+        );
+    }
+}
+
+/// Says so when whoever made the Groth16 key may know its trapdoor. That of the commitment keys is
+/// said by [`warn_if_insecure`].
+fn warn_if_insecure_key(session: &Session<Bn254>, insecure: bool) {
+    if insecure && !session.params().insecure() {
+        output::note(
+            "warning: a development Groth16 key: whoever made it can forge a proof; for tests only",
         );
     }
 }

@@ -44,6 +44,12 @@ impl Report {
         self.value(key, value);
     }
 
+    /// The lines and values of another report, after those of this one.
+    pub fn append(&mut self, other: Report) {
+        self.lines.extend(other.lines);
+        self.values.extend(other.values);
+    }
+
     /// A duration; programs get seconds.
     pub fn seconds(&mut self, label: &str, key: &str, duration: Duration) {
         self.line(label, format_args!("{:.2} s", duration.as_secs_f64()));

@@ -1,17 +1,19 @@
 //! `foldnet prove`.
 
-use super::args::Prove;
+use super::args::{ProofKind, Prove};
 use super::output::{self, Report, size};
 use super::progress::TerminalProgress;
+use super::succinct::Run;
 use super::verify::set_up;
 use super::{check_outputs, open_program, read_text};
 use crate::artefact::{FoldedProof, show_model_id};
+use crate::files::hex;
 use crate::fold::prover::Start;
 use crate::memory::peak_resident_bytes;
 use crate::model::quantise::class;
 use crate::model::{OutOfRange, json};
 use crate::program::{Outline, Program, Tensor};
-use crate::session::{Architecture, Committed, Session, Timing};
+use crate::session::{Committed, Session, Timing};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
 use foldnet_gadgets::hash::NARROW_LIMIT;
@@ -22,7 +24,9 @@ use std::time::Instant;
 
 /// Proves what a program gives for one input.
 pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
-    check_kind(&options.proof)?;
+    if options.context.is_some() && options.proof != ProofKind::Groth16 {
+        anyhow::bail!("--context is part of what a contract sees; use it with --proof groth16");
+    }
     check_outputs(
         &[Some(&options.output), options.json.as_deref()],
         &[Some(&options.model), Some(&options.input)],
@@ -35,38 +39,57 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
         outline.bits,
         options.saturate,
     )?;
-    output::note(Estimate::new(program.outline()).text());
+    output::note(Estimate::new(program.outline(), options.proof).text());
     let mut progress = TerminalProgress::new();
     let clock = Instant::now();
     let (session, committed) = set_up(&program, cache, &mut progress)?;
     let set_up = clock.elapsed();
-    let (proof, timing) = fold(&session, &program, &committed, input, &mut progress)?;
-    let bytes = proof.write(&options.output)?;
+    let start = match options.proof {
+        ProofKind::Folded => Start::Public,
+        ProofKind::Spartan | ProofKind::Groth16 => Start::Masked,
+    };
+    let (run, timing) = fold(
+        &session,
+        &program,
+        &committed,
+        (input, start),
+        &mut progress,
+    )?;
 
     let mut report = Report::default();
     report.number("model id", "model_id", show_model_id(&committed.model));
-    if let [inference] = proof.inferences.as_slice() {
+    if let [inference] = run.inferences.as_slice() {
         report.line("output", format_args!("{:?}", inference.output));
         report.value("output", inference.output.clone());
         report.number("prediction", "prediction", class(&inference.output));
     }
-    report.number("steps", "steps", proof.recursion.index);
+    report.number("steps", "steps", run.recursion.index);
     constraints(&session, &mut report);
     report.seconds("set-up", "setup_seconds", set_up);
     times(&timing, &mut report);
+    let bytes = match options.proof {
+        ProofKind::Folded => FoldedProof {
+            architecture: session.architecture().clone(),
+            inferences: run.inferences,
+            recursion: run.recursion,
+        }
+        .write(&options.output)?,
+        ProofKind::Spartan => {
+            let (proof, time) = run.spartan(&mut progress)?;
+            report.seconds("spartan", "spartan_seconds", time);
+            proof.write(&options.output)?
+        }
+        ProofKind::Groth16 => {
+            let context = options.context.unwrap_or_default();
+            let (proof, [keys, time]) = run.groth16(context, cache, &mut progress)?;
+            report.number("verifying key", "verifying_key", hex(&proof.key));
+            report.seconds("groth16 keys", "groth16_keys_seconds", keys);
+            report.seconds("groth16", "groth16_seconds", time);
+            proof.write(&options.output)?
+        }
+    };
     sizes(bytes, &mut report);
     report.print(options.json.as_deref())
-}
-
-/// The kinds of proof that this release does not make get an answer, not a usage message.
-fn check_kind(kind: &str) -> anyhow::Result<()> {
-    match kind {
-        "folded" => Ok(()),
-        "spartan" | "groth16" => {
-            anyhow::bail!("--proof {kind} is not available in this release; use --proof folded")
-        }
-        other => anyhow::bail!("--proof {other} is not known; use --proof folded"),
-    }
 }
 
 /// Reads an input and rounds it to the integers of `tensor`.
@@ -97,29 +120,23 @@ pub(super) fn quantised(
 }
 
 /// Folds one inference.
-pub(super) fn fold(
-    session: &Session<Bn254>,
+pub(super) fn fold<'a>(
+    session: &'a Session<Bn254>,
     program: &Program,
     committed: &Committed<Bn254>,
-    input: Vec<i64>,
+    (input, start): (Vec<i64>, Start),
     progress: &mut TerminalProgress,
-) -> anyhow::Result<(FoldedProof, Timing)> {
-    let (recursion, inferences, timing) = session.prove(
-        program,
-        committed,
-        (&[input], Start::Public),
-        progress,
-        &mut OsRng,
-    )?;
-    let architecture = Architecture::from(program.outline());
-    Ok((
-        FoldedProof {
-            architecture,
-            inferences,
-            recursion,
-        },
-        timing,
-    ))
+) -> anyhow::Result<(Run<'a>, Timing)> {
+    let inputs = [input];
+    let (recursion, inferences, timing) =
+        session.prove(program, committed, (&inputs, start), progress, &mut OsRng)?;
+    let run = Run {
+        session,
+        model: committed.model,
+        recursion,
+        inferences,
+    };
+    Ok((run, timing))
 }
 
 /// Constraints of the step circuits.
@@ -157,6 +174,7 @@ struct Estimate {
     constraints: Vec<usize>,
     steps: usize,
     seconds: f64,
+    compress: f64,
     bytes: f64,
 }
 
@@ -177,8 +195,22 @@ const WEIGHT_BYTES: f64 = 210.0;
 /// Bytes of everything else.
 const BASE_BYTES: f64 = 20e6;
 
+/// Seconds to prove an entry of the largest polynomial that is opened.
+const OPENING_SECONDS: f64 = 4e-6;
+/// Seconds to prove a constraint of a running instance.
+const INSTANCE_SECONDS: f64 = 8e-6;
+/// Seconds of a Groth16 proof, its keys read from the cache.
+const GROTH16_SECONDS: f64 = 10.0;
+/// Peak bytes of a Groth16 proof.
+const GROTH16_BYTES: f64 = 1.3e9;
+
+/// Seconds of a Spartan proof.
+fn spartan_seconds(constraints: usize, table: f64) -> f64 {
+    0.5 + INSTANCE_SECONDS * constraints as f64 + OPENING_SECONDS * table.max(constraints as f64)
+}
+
 impl Estimate {
-    fn new(program: &Outline) -> Self {
+    fn new(program: &Outline, proof: ProofKind) -> Self {
         let variables = program.weight_variables;
         let of = |kind: &ChainShape| {
             STEP_CONSTRAINTS + ROUND_CONSTRAINTS * variables + kind.cost().constraints(hash)
@@ -188,10 +220,20 @@ impl Estimate {
         let of = |kind: usize| constraints.get(kind).map_or(0.0, |&count| count as f64);
         let seconds = |kind| CONSTRAINT_SECONDS * of(kind) + WEIGHT_SECONDS * table;
         let total: usize = constraints.iter().sum();
+        let (compress, least) = match proof {
+            ProofKind::Folded => (0.0, 0.0),
+            ProofKind::Spartan => (spartan_seconds(total, table), 0.0),
+            ProofKind::Groth16 => (
+                spartan_seconds(total, table) + GROTH16_SECONDS,
+                GROTH16_BYTES,
+            ),
+        };
+        let bytes = BASE_BYTES + CONSTRAINT_BYTES * total as f64 + WEIGHT_BYTES * table;
         Estimate {
             steps: program.steps.len(),
             seconds: program.steps.iter().map(|step| seconds(step.kind)).sum(),
-            bytes: BASE_BYTES + CONSTRAINT_BYTES * total as f64 + WEIGHT_BYTES * table,
+            compress,
+            bytes: bytes.max(least),
             constraints,
         }
     }
@@ -199,9 +241,11 @@ impl Estimate {
     fn text(&self) -> String {
         let largest = self.constraints.iter().max().copied().unwrap_or(0);
         format!(
-            "estimate: {} steps of about {largest} constraints, {:.0} s to fold, {} of memory",
+            "estimate: {} steps of about {largest} constraints, {:.0} s to fold, {:.0} s to \
+             compress, {} of memory",
             self.steps,
             self.seconds.ceil(),
+            self.compress.ceil(),
             size(self.bytes as u64),
         )
     }
@@ -223,6 +267,7 @@ mod tests {
     use crate::model::plan::PlanOptions;
     use crate::model::random;
     use crate::progress::Silent;
+    use crate::session::Architecture;
 
     #[test]
     fn estimates_are_near_the_circuits() {
@@ -236,7 +281,7 @@ mod tests {
             let architecture = Architecture::from(program.outline());
             let session =
                 Session::<Bn254>::new(&architecture, None, &mut Silent).expect("a session");
-            let estimate = Estimate::new(program.outline());
+            let estimate = Estimate::new(program.outline(), ProofKind::Folded);
             for (predicted, exact) in estimate
                 .constraints
                 .iter()

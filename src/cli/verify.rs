@@ -4,17 +4,19 @@ use super::args::{ModelId, Verify};
 use super::output::{self, Report};
 use super::progress::TerminalProgress;
 use super::prove::quantised;
+use super::succinct::{call, decider, judge_groth16, judge_spartan, run_contract, verifying_key};
 use super::{Rejected, check_outputs, open_program, warn_if_insecure};
-use crate::artefact::{FoldedProof, LARGEST_UNASKED_KEY, show_model_id};
+use crate::artefact::{LARGEST_UNASKED_KEY, show_model_id};
 use crate::error::Error;
 use crate::key::KeyCache;
 use crate::model::quantise::class;
 use crate::program::Program;
+use crate::proof::Proof;
 use crate::session::{Architecture, Committed, Inference, Session};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Most values of a vector that are shown.
 const SHOWN: usize = 10;
@@ -34,7 +36,16 @@ pub(super) fn run(options: &Verify, cache: Option<&Path>) -> anyhow::Result<()> 
         .as_deref()
         .map(open_program)
         .transpose()?;
-    let proof = FoldedProof::read(&options.proof)?;
+    let proof = Proof::read(&options.proof)?;
+    let contract = options.evm || options.verifying_key.is_some();
+    if contract && !matches!(proof, Proof::Groth16(_)) {
+        anyhow::bail!(
+            "--evm and --verifying-key are for groth16 proofs, and {} is a {} proof; make one with \
+             `foldnet prove --proof groth16`",
+            options.proof.display(),
+            proof.kind()
+        );
+    }
     match verdict(options, &proof, trusted.as_ref(), cache) {
         Ok(report) => report.print(options.json.as_deref()),
         Err(error) => {
@@ -58,12 +69,13 @@ fn reject(options: &Verify) {
 /// The report on an accepted proof. Errors name the file that they are about.
 fn verdict(
     options: &Verify,
-    proof: &FoldedProof,
+    proof: &Proof,
     trusted: Option<&Program>,
     cache: Option<&Path>,
 ) -> anyhow::Result<Report> {
     let name = || options.proof.display().to_string();
-    if trusted.is_some_and(|program| Architecture::from(program.outline()) != proof.architecture) {
+    if trusted.is_some_and(|program| Architecture::from(program.outline()) != *proof.architecture())
+    {
         return Err(Rejected(
             "the proof is about a model of another architecture, or the same one compiled with \
              other scales or steps",
@@ -98,8 +110,8 @@ fn verdict(
 ///
 /// This is the trusted model's scale, too, if the proof is accepted: its architecture is compared
 /// with the proof's, and a model id binds the scales.
-fn given_input(options: &Verify, path: &Path, proof: &FoldedProof) -> anyhow::Result<Vec<i64>> {
-    let Architecture { input, bits, .. } = &proof.architecture;
+fn given_input(options: &Verify, path: &Path, proof: &Proof) -> anyhow::Result<Vec<i64>> {
+    let Architecture { input, bits, .. } = proof.architecture();
     let values = quantised(path, input, *bits, options.saturate)?;
     output::note(format_args!(
         "{}: rounded with the scale {:.6}, from the {}",
@@ -119,13 +131,13 @@ fn scale_source(options: &Verify) -> &'static str {
 }
 
 /// Whether a proof is about one input, and that is it.
-fn is_about(proof: &FoldedProof, input: &[i64]) -> bool {
-    matches!(proof.inferences.as_slice(), [only] if only.input == input)
+fn is_about(proof: &Proof, input: &[i64]) -> bool {
+    matches!(proof.inferences(), [only] if only.input == input)
 }
 
 /// Says that the input was compared, and how.
-fn show_compared(options: &Verify, proof: &FoldedProof, report: &mut Report) {
-    let scale = proof.architecture.input.scale;
+fn show_compared(options: &Verify, proof: &Proof, report: &mut Report) {
+    let scale = proof.architecture().input.scale;
     let source = scale_source(options);
     report.line(
         "input compared",
@@ -149,42 +161,66 @@ fn keys<'a>(options: &Verify, cache: Option<&'a Path>) -> KeyCache<'a> {
 /// Verifies, and reports on what is accepted.
 fn judge(
     options: &Verify,
-    proof: &FoldedProof,
+    proof: &Proof,
     trusted: Option<&Program>,
     cache: Option<&Path>,
 ) -> anyhow::Result<Report> {
     let mut progress = TerminalProgress::new();
     let keys = keys(options, cache);
-    let session = Session::<Bn254>::with_keys(&proof.architecture, keys, &mut progress)?;
+    let session = Session::<Bn254>::with_keys(proof.architecture(), keys, &mut progress)?;
     warn_if_insecure(&session);
     let model = match (trusted, options.trusted.model_id) {
         (Some(program), _) => session.commit(program, &mut progress)?.model,
         (None, Some(id)) => id,
         (None, None) => anyhow::bail!("no model to check for; give --model-id or --model"),
     };
-    let clock = Instant::now();
-    session.verify(&proof.recursion, model, &proof.inferences)?;
-    let time = clock.elapsed();
+    let mut contract = Report::default();
+    let time = match proof {
+        Proof::Folded(proof) => timed(|| {
+            session.verify(&proof.recursion, model, &proof.inferences)?;
+            Ok(())
+        })?,
+        Proof::Spartan(proof) => timed(|| judge_spartan(&session, model, proof))?,
+        Proof::Groth16(proof) => {
+            let shapes = session.shapes()?;
+            let decider = decider(&session, &shapes, proof.about.inferences.len());
+            let key = verifying_key(&decider, options.verifying_key.as_deref(), cache)?;
+            let call = call(&session, (model, &key), &decider, proof)?;
+            contract.number("verifying key", "verifying_key", key.identity().to_string());
+            if options.evm {
+                run_contract(&call, proof, &mut contract)?;
+            }
+            timed(|| judge_groth16(&call, proof))?
+        }
+    };
     let mut report = Report::default();
     report.number("verdict", "verdict", "accepted");
+    report.number("proof", "proof", proof.kind());
     report.number("model id", "model_id", show_model_id(&model));
-    for inference in &proof.inferences {
+    for inference in proof.inferences() {
         show_inference(inference, proof, &mut report);
     }
     let inferences = proof
-        .inferences
+        .inferences()
         .iter()
         .map(|i| serde_json::json!(i))
         .collect::<Vec<_>>();
     report.value("inferences", inferences);
-    report.number("steps", "steps", proof.recursion.index);
+    report.append(contract);
     report.seconds("verified in", "verify_seconds", time);
     Ok(report)
 }
 
+/// How long a check took that succeeded.
+fn timed(check: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+    let clock = Instant::now();
+    check()?;
+    Ok(clock.elapsed())
+}
+
 /// The integers of an inference and what they stand for.
-fn show_inference(inference: &Inference, proof: &FoldedProof, report: &mut Report) {
-    let Architecture { input, output, .. } = &proof.architecture;
+fn show_inference(inference: &Inference, proof: &Proof, report: &mut Report) {
+    let Architecture { input, output, .. } = proof.architecture();
     report.line("input", shown(&inference.input, input.scale));
     report.line("output", shown(&inference.output, output.scale));
     report.line("prediction", class(&inference.output));

@@ -19,6 +19,9 @@ pub use refusal::Refusal;
 
 use crate::mercury::words::{Word, word};
 
+/// The contract's source.
+pub const SOURCE: &str = include_str!("../../../contracts/FoldnetVerifier.sol");
+
 /// The build output of the contract: interface, creation code, and how it was compiled.
 pub const CONTRACT: &str = include_str!("../../../contracts/FoldnetVerifier.json");
 

@@ -1,0 +1,216 @@
+//! Making and judging `spartan` and `groth16` proofs.
+
+use super::output::{self, Report};
+use super::progress::TerminalProgress;
+use super::{Rejected, warn_if_insecure_key};
+use crate::decider::groth16::{Claimed, Decider};
+use crate::decider::keys::Groth16Cache;
+use crate::decider::spartan::{self, Shapes};
+use crate::decider::statement::StatementShape;
+use crate::error::Error;
+use crate::fold::prover::Recursion;
+use crate::progress::{Progress, Stage};
+use crate::proof::{About, Groth16Proof, SpartanProof};
+use crate::session::{Inference, Session};
+use anyhow::Context;
+use foldnet_compress::evm::{Machine, Parameters, calldata, verify_public};
+use foldnet_compress::groth16::VerifyingKey;
+use foldnet_compress::mercury::words::{Word, scalar_word};
+use foldnet_gadgets::cycle::Bn254;
+use foldnet_layers::chain::Chain;
+use halo2curves::bn256::Fr;
+use rand_core::OsRng;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The decider of a session for statements of some inferences.
+pub(super) fn decider<'a>(
+    session: &'a Session<Bn254>,
+    shapes: &'a Shapes<Bn254>,
+    inferences: usize,
+) -> Decider<'a, Chain<Fr>> {
+    Decider {
+        params: session.params(),
+        shapes,
+        statement: StatementShape::new(session.architecture(), inferences),
+    }
+}
+
+/// What a finished run is turned into a proof of.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    /// Parameters.
+    pub session: &'a Session<Bn254>,
+    /// The model id.
+    pub model: Fr,
+    /// The run.
+    pub recursion: Recursion<Bn254>,
+    /// What it claims.
+    pub inferences: Vec<Inference>,
+}
+
+impl Run<'_> {
+    fn about(&self) -> About {
+        About {
+            architecture: self.session.architecture().clone(),
+            inferences: self.inferences.clone(),
+        }
+    }
+
+    /// A `spartan` proof, and how long it took.
+    pub(super) fn spartan(
+        self,
+        progress: &mut TerminalProgress,
+    ) -> anyhow::Result<(SpartanProof, Duration)> {
+        let clock = Instant::now();
+        progress.start(Stage::Prove, 1);
+        let about = self.about();
+        let statement = self.session.statement(self.model, &self.inferences)?;
+        let shapes = self.session.shapes()?;
+        let params = self.session.params();
+        let proof = spartan::prove(params, &shapes, self.recursion, &statement, &mut OsRng);
+        let proof = proof.map_err(Error::from)?;
+        progress.finish();
+        Ok((SpartanProof { about, proof }, clock.elapsed()))
+    }
+
+    /// A `groth16` proof, and how long the keys and the proof took.
+    pub(super) fn groth16(
+        self,
+        context: Fr,
+        cache: Option<&Path>,
+        progress: &mut TerminalProgress,
+    ) -> anyhow::Result<(Groth16Proof, [Duration; 2])> {
+        let clock = Instant::now();
+        let about = self.about();
+        let digests = self.session.statement(self.model, &self.inferences)?;
+        let shapes = self.session.shapes()?;
+        let decider = decider(self.session, &shapes, self.inferences.len());
+        let keys = Groth16Cache::new(&decider, cache)
+            .load_or_create(&decider, progress, &mut OsRng)
+            .map_err(Error::from)?;
+        warn_if_insecure_key(self.session, keys.proving.insecure());
+        let key_time = clock.elapsed();
+        let clock = Instant::now();
+        progress.start(Stage::Compress, 1);
+        let elements = decider.statement.pack::<Fr>(&self.inferences)?;
+        let claimed = Claimed {
+            digests: &digests,
+            elements: &elements,
+            context,
+        };
+        let key = (&keys.proving, &keys.shape);
+        let proof = decider
+            .prove(key, self.recursion, &claimed, &mut OsRng)
+            .map_err(Error::from)?;
+        progress.finish();
+        let proof = Groth16Proof {
+            about,
+            context,
+            key: keys.proving.verifying_key().identity().0,
+            proof: proof.to_bytes(),
+        };
+        Ok((proof, [key_time, clock.elapsed()]))
+    }
+}
+
+/// Verifies a `spartan` proof.
+pub(super) fn judge_spartan(
+    session: &Session<Bn254>,
+    model: Fr,
+    proof: &SpartanProof,
+) -> anyhow::Result<()> {
+    let statement = session.statement(model, &proof.about.inferences)?;
+    let shapes = session.shapes()?;
+    spartan::verify(session.params(), &shapes, &statement, &proof.proof).map_err(Error::from)?;
+    Ok(())
+}
+
+/// What a contract is called with.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// What it was deployed with.
+    pub parameters: Parameters,
+    /// Context and packed activations.
+    pub statement: Vec<Word>,
+}
+
+/// The trusted verifying key: a file of the caller's, or the one of this machine.
+pub(super) fn verifying_key(
+    decider: &Decider<'_, Chain<Fr>>,
+    given: Option<&Path>,
+    cache: Option<&Path>,
+) -> anyhow::Result<VerifyingKey> {
+    if let Some(path) = given {
+        return VerifyingKey::load(path).with_context(|| path.display().to_string());
+    }
+    let key = Groth16Cache::new(decider, cache)
+        .verifying()
+        .map_err(Error::from)?;
+    key.context(
+        "there is no verifying key for this architecture here; give the one that you trust with \
+         --verifying-key",
+    )
+}
+
+/// The contract's parameters and statement for a proof.
+pub(super) fn call(
+    session: &Session<Bn254>,
+    (model, key): (Fr, &VerifyingKey),
+    decider: &Decider<'_, Chain<Fr>>,
+    proof: &Groth16Proof,
+) -> anyhow::Result<Call> {
+    warn_if_insecure_key(session, key.insecure());
+    if key.identity().0 != proof.key {
+        output::note("the proof says that it was made for another verifying key");
+    }
+    let elements = decider.statement.pack::<Fr>(&proof.about.inferences)?;
+    let statement = [&proof.context].into_iter().chain(&elements);
+    Ok(Call {
+        parameters: decider.parameters(key, model).map_err(Error::from)?,
+        statement: statement.map(scalar_word).collect(),
+    })
+}
+
+/// Verifies a `groth16` proof natively.
+pub(super) fn judge_groth16(call: &Call, proof: &Groth16Proof) -> anyhow::Result<()> {
+    let verdict = verify_public(&call.parameters, &call.statement, &proof.proof);
+    verdict.map_err(|refusal| Error::Decider(refusal.into()))?;
+    Ok(())
+}
+
+/// Deploys the contract into the embedded machine, calls it, and reports verdict and gas.
+pub(super) fn run_contract(
+    call: &Call,
+    proof: &Groth16Proof,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let data = calldata(&call.statement, &proof.proof);
+    let mut machine = Machine::deploy(&call.parameters).map_err(|e| Error::Decider(e.into()))?;
+    let execution = machine.call(&data).map_err(|e| Error::Decider(e.into()))?;
+    let gas = execution.gas;
+    let verdict = match &execution.verdict {
+        Ok(()) => "accepted".to_owned(),
+        Err(refusal) => format!("reverted: {refusal}"),
+    };
+    report.number("contract", "contract_verdict", verdict);
+    report.number("gas", "gas", gas.total);
+    report.line(
+        "gas by part",
+        format_args!(
+            "base {}, calldata {}, pairing {}, multiplications {}, additions {}, rest {}",
+            gas.base,
+            gas.calldata,
+            gas.pairings.1,
+            gas.multiplications.1,
+            gas.additions.1,
+            gas.instructions
+        ),
+    );
+    report.number("deployment gas", "deployment_gas", machine.deployment_gas());
+    report.bytes("calldata", "calldata_bytes", data.len() as u64);
+    if execution.verdict.is_err() {
+        return Err(Rejected("the contract reverts").into());
+    }
+    Ok(())
+}
