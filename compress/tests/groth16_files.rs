@@ -9,6 +9,7 @@ use foldnet_compress::groth16::{
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io::{self, Cursor, Write};
 use std::sync::LazyLock;
@@ -436,4 +437,39 @@ fn one_coefficient_makes_another_circuit() {
         SETUP.shape.digest(),
         Shape::of(&Square { factor: 6 }).unwrap().digest()
     );
+}
+
+/// The circuit file with another number of inputs, under the right digest.
+fn circuit_with(inputs: u64) -> Result<Shape, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("circuit");
+    SETUP.shape.save(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() - 32);
+    bytes[20..28].copy_from_slice(&inputs.to_le_bytes());
+    let mut digest = Sha256::new_with_prefix(b"foldnet groth16 circuit 1");
+    digest.update(&bytes[12..44]);
+    digest.update(&bytes[68..]);
+    bytes.extend(digest.finalize());
+    fs::write(&path, bytes).unwrap();
+    Shape::load(&path)
+}
+
+#[test]
+fn circuits_survive_their_file() {
+    let again = circuit_with(1).unwrap();
+    assert_eq!(again.digest(), SETUP.shape.digest());
+    assert_eq!(again.terms(), SETUP.shape.terms());
+}
+
+#[test]
+fn circuits_of_too_many_variables_are_refused() {
+    for inputs in [1 << 31, u64::MAX - 1, u64::MAX] {
+        let error = circuit_with(inputs).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("variables of the circuit file"),
+            "{message}"
+        );
+    }
 }

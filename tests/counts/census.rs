@@ -37,7 +37,7 @@ impl Sum for Count {
 }
 
 /// Counts constraints and terms by the first parts of their path. Running numbers at the end of
-/// inner parts are dropped.
+/// inner parts, plain or in brackets, are dropped.
 pub struct Census<F: CircuitField> {
     path: Vec<String>,
     inputs: usize,
@@ -67,8 +67,8 @@ impl<F: CircuitField> Census<F> {
         parts.push(&annotation);
         parts.truncate(DEPTH);
         for part in parts.iter_mut().skip(1) {
-            let unnumbered = part.trim_end_matches(|c: char| c.is_ascii_digit());
-            *part = unnumbered.trim_end();
+            let running = |c: char| c.is_ascii_digit() || matches!(c, '[' | ']' | ' ');
+            *part = part.trim_end_matches(running);
         }
         parts.join("/")
     }

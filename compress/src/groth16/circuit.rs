@@ -287,7 +287,7 @@ impl Assignment {
 
 /// Largest index of a variable: columns are 32-bit numbers with one bit that tells inputs from
 /// auxiliary variables until the number of inputs is known.
-const LARGEST_INDEX: usize = (1 << 31) - 1;
+pub(super) const LARGEST_INDEX: usize = (1 << 31) - 1;
 const AUXILIARY: u32 = 1 << 31;
 
 /// Collects the constraints of a circuit in compact form.

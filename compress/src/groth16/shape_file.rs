@@ -10,7 +10,7 @@
 //! Numbers are little-endian. The digest is recomputed from what was read, so that a file is that of
 //! the circuit which it names or an error.
 
-use super::circuit::{Digest, SparseMatrix};
+use super::circuit::{Digest, LARGEST_INDEX, SparseMatrix};
 use super::{Error, Fr, Shape, replace_file};
 use foldnet_gadgets::field::{from_bytes, to_bytes};
 use std::fs::File;
@@ -66,7 +66,7 @@ impl Shape {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Foreign`], [`Error::Version`], [`Error::Field`] for a file that is
-    /// truncated or altered.
+    /// truncated or altered, or has more variables than a circuit may have.
     pub fn load(path: &Path) -> Result<Shape, Error> {
         let opening = Error::io("opening a circuit");
         let file = File::open(path).map_err(opening)?;
@@ -121,6 +121,15 @@ impl<R: Read> Reader<R> {
         }
         Error::field("length of the circuit file", file_length(&counts), length)?;
         let [rows, inputs, auxiliary, coefficients, terms @ ..] = counts.map(|n| n as usize);
+        // The length says nothing about variables: an unused one takes no bytes.
+        let columns = inputs.saturating_add(auxiliary).saturating_add(1);
+        if columns > LARGEST_INDEX {
+            return Err(Error::Field {
+                what: "variables of the circuit file",
+                expected: format!("at most {LARGEST_INDEX}"),
+                got: columns.to_string(),
+            });
+        }
         let values = (0..coefficients).map(|_| {
             let value = from_bytes(&self.array()?);
             value.ok_or(Error::Field {
@@ -130,10 +139,7 @@ impl<R: Read> Reader<R> {
             })
         });
         let values: Vec<Fr> = values.collect::<Result<_, _>>()?;
-        let limits = [
-            inputs.saturating_add(auxiliary).saturating_add(1),
-            coefficients,
-        ];
+        let limits = [columns, coefficients];
         let [a, b, c] = terms;
         let matrices = [
             self.matrix(rows, a, limits)?,
