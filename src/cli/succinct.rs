@@ -142,7 +142,13 @@ pub(super) fn verifying_key(
     cache: Option<&Path>,
 ) -> anyhow::Result<VerifyingKey> {
     if let Some(path) = given {
-        return VerifyingKey::load(path).with_context(|| path.display().to_string());
+        let name = || path.display().to_string();
+        let key = VerifyingKey::load(path).with_context(name)?;
+        // The circuit holds pp: only so is the proof's architecture that of the model id.
+        let shape = Groth16Cache::new(decider, cache).shape(decider);
+        let shape = shape.map_err(Error::from)?;
+        key.check_circuit(shape.digest()).with_context(name)?;
+        return Ok(key);
     }
     let key = Groth16Cache::new(decider, cache)
         .verifying()

@@ -39,6 +39,10 @@ use foldnet_gadgets::transcript::TranscriptCircuit;
 use foldnet_gadgets::wire::{Wire, WireSystem, bits};
 use num_bigint::BigUint;
 
+/// The version of the circuit, which names the files of its keys: a test pins it together with the
+/// circuit's digest, so that neither changes alone.
+pub const VERSION: u32 = 1;
+
 /// Bits of the number of steps.
 const INDEX_BITS: usize = 32;
 
@@ -116,9 +120,13 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
             running.push(instance);
         }
         let [.., accumulation] = &inputs.recursion.operations.operations;
-        let context = &self.params.context;
-        let name = "final accumulated";
-        let accumulated = ExposedPoint::alloc(&mut segment, context, name, &accumulation.result)?;
+        // The very components that the transcript and the CycleFold values bind.
+        let accumulated = ExposedPoint::expose(
+            &mut segment,
+            &self.params.context,
+            "final accumulated",
+            (&recursion.accumulated, &accumulation.result),
+        )?;
         segment.close_by_bits()?;
         let statement = inputs.statement.iter().enumerate();
         Ok(Allocated {
@@ -221,7 +229,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         let hash = &self.params.context.hash;
         let per = input.elements() + output.elements();
         let (expected, got) = (self.statement.elements(), statement.len());
-        if expected != got || per == 0 {
+        if expected != got || per == 0 || self.statement.inferences == 0 {
             let message = format!("statement: expected {expected} elements, got {got}");
             return Err(SynthesisError::IncompatibleLengthVector(message));
         }
