@@ -1,11 +1,17 @@
-//! Sizes of the circuits, pinned in `snapshots/counts.txt`.
+//! Sizes of the circuits, pinned in `tests/snapshots`: the step circuit here, the circuit of a
+//! `groth16` proof in [`decider`].
 //!
-//! The snapshot is rewritten when the environment has `FOLDNET_UPDATE_SNAPSHOTS=1`. Limits that the
+//! Snapshots are rewritten when the environment has `FOLDNET_UPDATE_SNAPSHOTS=1`. Limits that the
 //! design sets are checked whatever the snapshot says.
 
+#[path = "../common/mod.rs"]
 mod common;
 
-use bellpepper_core::{ConstraintSystem, Index, LinearCombination, SynthesisError, Variable};
+mod census;
+mod decider;
+
+use bellpepper_core::ConstraintSystem;
+use census::Census;
 use common::{Toy, tensor, toy_params_of, toy_program};
 use foldnet::fold::augmented::{Augmented, Inputs};
 use foldnet::fold::cyclefold;
@@ -13,14 +19,12 @@ use foldnet::fold::params::MAX_KINDS;
 use foldnet::fold::prover::{Recursion, Start, Step};
 use foldnet::fold::state::Context;
 use foldnet::key::source::KeySource;
-use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
 use foldnet_gadgets::step::StepCircuit;
 use foldnet_gadgets::system::ShapeSystem;
 use foldnet_layers::{Chain, ChainShape, Dense, Layer, required_variables};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -30,85 +34,6 @@ const RECURSION_LIMIT: usize = 30_000;
 const CYCLEFOLD_LIMIT: usize = 2048;
 /// Most constraints of the claims of a step.
 const CLAIMS_LIMIT: usize = 12_000;
-
-/// Counts constraints by the first parts of their path.
-struct Census<F: CircuitField> {
-    path: Vec<String>,
-    inputs: usize,
-    auxiliary: usize,
-    counts: BTreeMap<String, usize>,
-    field: std::marker::PhantomData<F>,
-}
-
-impl<F: CircuitField> Census<F> {
-    fn total(&self, prefix: &str) -> usize {
-        let matching = self
-            .counts
-            .iter()
-            .filter(|(path, _)| path.starts_with(prefix));
-        matching.map(|(_, count)| count).sum()
-    }
-}
-
-impl<F: CircuitField> ConstraintSystem<F> for Census<F> {
-    type Root = Self;
-
-    fn new() -> Self {
-        Census {
-            path: Vec::new(),
-            inputs: 1,
-            auxiliary: 0,
-            counts: BTreeMap::new(),
-            field: std::marker::PhantomData,
-        }
-    }
-
-    fn alloc<V, A, AR>(&mut self, _: A, _: V) -> Result<Variable, SynthesisError>
-    where
-        V: FnOnce() -> Result<F, SynthesisError>,
-        A: FnOnce() -> AR,
-        AR: Into<String>,
-    {
-        self.auxiliary += 1;
-        Ok(Variable::new_unchecked(Index::Aux(self.auxiliary - 1)))
-    }
-
-    fn alloc_input<V, A, AR>(&mut self, _: A, _: V) -> Result<Variable, SynthesisError>
-    where
-        V: FnOnce() -> Result<F, SynthesisError>,
-        A: FnOnce() -> AR,
-        AR: Into<String>,
-    {
-        self.inputs += 1;
-        Ok(Variable::new_unchecked(Index::Input(self.inputs - 1)))
-    }
-
-    fn enforce<A, AR, LA, LB, LC>(&mut self, annotation: A, _: LA, _: LB, _: LC)
-    where
-        A: FnOnce() -> AR,
-        AR: Into<String>,
-        LA: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
-        LB: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
-        LC: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
-    {
-        let mut path = self.path.clone();
-        path.push(annotation().into());
-        path.truncate(3);
-        *self.counts.entry(path.join("/")).or_default() += 1;
-    }
-
-    fn push_namespace<NR: Into<String>, N: FnOnce() -> NR>(&mut self, name: N) {
-        self.path.push(name().into());
-    }
-
-    fn pop_namespace(&mut self) {
-        self.path.pop();
-    }
-
-    fn get_root(&mut self) -> &mut Self::Root {
-        self
-    }
-}
 
 /// Inputs of the right lengths for any shape; their values do not matter.
 struct Samples<C: Cycle> {
@@ -245,8 +170,10 @@ impl<C: KeySource> Samples<C> {
         let chain = Chain::new(shape, self.context.hash.clone()).unwrap();
         let mut census = Census::new();
         self.synthesise(&chain, (2, variables), &mut census, |_| {});
-        let rounds = census.total("step/products/round");
-        let merge = census.total("accumulator/");
+        let rounds = census
+            .of(|path| path.starts_with("step/products/round"))
+            .rows;
+        let merge = census.of(|path| path.starts_with("accumulator/")).rows;
         let claims = rounds + merge;
         assert!(rounds > 0 && merge > 0);
         assert!(claims <= CLAIMS_LIMIT, "{outputs} x {inputs}: {claims}");
@@ -279,10 +206,17 @@ fn sizes_are_those_of_the_snapshot() {
     ] {
         bn254.dense(outputs, inputs, variables, &mut report);
     }
+    compare("counts.txt", &report);
+}
+
+/// Compares a report with the snapshot of this name, or replaces the snapshot.
+fn compare(name: &str, report: &str) {
     print!("{report}");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/counts.txt");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/snapshots")
+        .join(name);
     if std::env::var_os("FOLDNET_UPDATE_SNAPSHOTS").is_some_and(|value| value == "1") {
-        std::fs::write(&path, &report).unwrap();
+        std::fs::write(&path, report).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
