@@ -129,7 +129,8 @@ impl<'a> Prover<'a> {
         })
     }
 
-    /// The proof; steps and names as in the paper.
+    /// The proof; steps and names as in the paper. Divisions drop their remainders, which for a true
+    /// claim are the ones that the verifier's equation expects: [`open`] checks that equation.
     fn prove(
         &self,
         transcript: &mut OpeningTranscript,
@@ -248,8 +249,8 @@ impl Short {
             .map(|(polynomial, x)| evaluate(polynomial, x))
     }
 
-    /// w: `(g - g*) / (X - zeta)(X - y) + beta (h - h*) / (X - zeta)(X - y)(X - alpha)
-    /// + beta^2 (s - s*) / (X - zeta)(X - y) + beta^3 (d - d*) / (X - zeta)`, where p* is the
+    /// w: the sum of `(g - g*) / (X - zeta)(X - y)`, `beta (h - h*) / (X - zeta)(X - y)(X - alpha)`,
+    /// `beta^2 (s - s*) / (X - zeta)(X - y)` and `beta^3 (d - d*) / (X - zeta)`, where p* is the
     /// remainder of p, that is, of least degree with the same values at the roots.
     fn batched_quotient(&self, alpha: Fr, beta: Fr, zeta: Fr, y: Fr) -> Vec<Fr> {
         let quotient = |polynomial: &[Fr], roots: &[Fr]| {
