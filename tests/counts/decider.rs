@@ -156,14 +156,14 @@ fn dense(width: usize, low: i64) -> Layer {
     .into()
 }
 
-/// Two kinds of about 60,000 constraints: 15 layers of 128 units each.
+/// Two kinds of about 60,000 constraints: 19 layers of 128 units each.
 fn large() -> Architecture {
     let kind = |ends_inference| ChainShape {
-        layers: (0..15)
-            .map(|i| dense(128, if ends_inference && i == 14 { -128 } else { 0 }))
+        layers: (0..19)
+            .map(|i| dense(128, if ends_inference && i == 18 { -128 } else { 0 }))
             .collect(),
         bits: 8,
-        weight_variables: 18,
+        weight_variables: 19,
         ends_inference,
     };
     let edge = Tensor {
@@ -173,7 +173,7 @@ fn large() -> Architecture {
     };
     Architecture {
         kinds: vec![kind(false), kind(true)],
-        weight_variables: 18,
+        weight_variables: 19,
         bits: 8,
         input: edge.clone(),
         output: edge,

@@ -1,0 +1,5 @@
+//! Fuzzes `contract_proof` of the targets.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| foldnet_fuzz::run("contract_proof", data));

@@ -1,0 +1,5 @@
+//! Fuzzes `opening` of the targets.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| foldnet_fuzz::run("opening", data));

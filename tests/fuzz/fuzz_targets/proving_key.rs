@@ -1,0 +1,5 @@
+//! Fuzzes `proving_key` of the targets.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| foldnet_fuzz::run("proving_key", data));
