@@ -84,6 +84,12 @@ struct FinalInstance<F: foldnet_gadgets::CircuitField> {
     scalars: [Wire<F>; 3],
 }
 
+/// `t_0`, and the digest of all inferences.
+struct Digests<F: foldnet_gadgets::CircuitField> {
+    start: Wire<F>,
+    batch: Wire<F>,
+}
+
 /// Everything that is allocated before the first constraint.
 struct Allocated<F: foldnet_gadgets::CircuitField> {
     recursion: RecursionWires<F>,
@@ -187,7 +193,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         allocated: &Allocated<C::F>,
     ) -> Result<(), SynthesisError> {
         let wires = &allocated.recursion;
-        let (start, batch) = self.digests(cs, &allocated.statement)?;
+        let Digests { start, batch } = self.digests(cs, &allocated.statement)?;
         let context = &self.params.context;
         let pp = self.params.pp;
         let fixed = [
@@ -224,7 +230,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         &self,
         cs: &mut CS,
         statement: &[Wire<C::F>],
-    ) -> Result<(Wire<C::F>, Wire<C::F>), SynthesisError> {
+    ) -> Result<Digests<C::F>, SynthesisError> {
         let StatementShape { input, output, .. } = self.statement;
         let hash = &self.params.context.hash;
         let per = input.elements() + output.elements();
@@ -245,7 +251,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
             }
             batch = self.hash(&mut cs.namespace(|| "batch"), BATCH, &[batch, first, last])?;
         }
-        Ok((start, batch))
+        Ok(Digests { start, batch })
     }
 
     /// Every final instance is the one whose digest the fold left.

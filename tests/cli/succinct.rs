@@ -1,7 +1,7 @@
 //! Succinct proofs on the command line: made, verified, run in the embedded machine, exported.
 
 use crate::{ACCEPTED, INPUT, Place, REJECTED, UNDECIDED, shared};
-use foldnet::proof::Proof;
+use foldnet::proof::{Groth16Proof, Proof};
 
 fn prove<'a>(fold: &'a str, kind: &'a str, output: &'a str) -> Vec<&'a str> {
     let input = ["--input", "input.json"];
@@ -135,16 +135,16 @@ fn lies(place: &Place, id: &str) {
         let verify = ["verify", name, "--model-id", id];
         place.expect(REJECTED, &verify, &["rejected", name]);
     };
-    write("output.proof", &|_, output, _| output[0] ^= 1);
-    write("input.proof", &|input, _, _| input[0] ^= 1);
+    write("output.proof", |lie| lie.about.inferences[0].output[0] ^= 1);
+    write("input.proof", |lie| lie.about.inferences[0].input[0] ^= 1);
     // The same packed element: 256 more in one activation, one less in the next.
-    write("alias.proof", &|input, _, _| {
-        input[0] += 256;
-        input[1] -= 1;
+    write("alias.proof", |lie| {
+        lie.about.inferences[0].input[0] += 256;
+        lie.about.inferences[0].input[1] -= 1;
     });
-    write("truncated.proof", &|_, _, proof| {
-        proof.pop();
+    write("truncated.proof", |lie| {
+        lie.proof.pop();
     });
-    write("longer.proof", &|_, _, proof| proof.push(0));
-    write("word.proof", &|_, _, proof| proof[40] ^= 1);
+    write("longer.proof", |lie| lie.proof.push(0));
+    write("word.proof", |lie| lie.proof[40] ^= 1);
 }
