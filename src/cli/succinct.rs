@@ -3,6 +3,7 @@
 use super::output::{self, Report};
 use super::progress::TerminalProgress;
 use super::{Rejected, warn_if_insecure_key};
+use crate::decider::error::DeciderError;
 use crate::decider::groth16::{Claimed, Decider};
 use crate::decider::keys::Groth16Cache;
 use crate::decider::spartan::{self, Shapes};
@@ -181,7 +182,7 @@ pub(super) fn call(
 /// Verifies a `groth16` proof natively.
 pub(super) fn judge_groth16(call: &Call, proof: &Groth16Proof) -> anyhow::Result<()> {
     let verdict = verify_public(&call.parameters, &call.statement, &proof.proof);
-    verdict.map_err(|refusal| Error::Decider(refusal.into()))?;
+    verdict.map_err(|refusal| Error::from(DeciderError::from(refusal)))?;
     Ok(())
 }
 
@@ -192,8 +193,11 @@ pub(super) fn run_contract(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let data = calldata(&call.statement, &proof.proof);
-    let mut machine = Machine::deploy(&call.parameters).map_err(|e| Error::Decider(e.into()))?;
-    let execution = machine.call(&data).map_err(|e| Error::Decider(e.into()))?;
+    let mut machine =
+        Machine::deploy(&call.parameters).map_err(|e| Error::from(DeciderError::from(e)))?;
+    let execution = machine
+        .call(&data)
+        .map_err(|e| Error::from(DeciderError::from(e)))?;
     let gas = execution.gas;
     let verdict = match &execution.verdict {
         Ok(()) => "accepted".to_owned(),
