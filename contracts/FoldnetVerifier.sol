@@ -149,7 +149,7 @@ contract FoldnetVerifier {
     /// blind generator, model id, count of inferences, elements of a statement with its context,
     /// commitments M and variables n of the opened polynomial.
     constructor(Parameters memory k) {
-        if (k.model >= R || k.count >= R || k.statementLength == 0 || k.statementLength > 1024) {
+        if (k.model >= R || k.count == 0 || k.count >= R || k.statementLength == 0 || k.statementLength > 1024) {
             revert ParameterInvalid();
         }
         if (k.commitments == 0 || k.commitments > 256 || k.variables < 2 || k.variables > 64) {

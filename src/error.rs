@@ -24,7 +24,7 @@ pub enum Error {
     Fold(#[from] FoldError),
     /// A succinct proof cannot be made, or is false.
     #[error(transparent)]
-    Decider(#[from] DeciderError),
+    Decider(Box<DeciderError>),
     /// A commitment key cannot be made or loaded.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -47,6 +47,12 @@ pub enum Error {
     /// A compiled program contradicts itself.
     #[error("the compiled program is inconsistent: {0}; compile the model again")]
     Program(&'static str),
+}
+
+impl From<DeciderError> for Error {
+    fn from(error: DeciderError) -> Self {
+        Error::Decider(Box::new(error))
+    }
 }
 
 impl Error {

@@ -2,8 +2,8 @@
 
 use ff::Field;
 use foldnet::fold::cyclefold::{self, ADDRESSES, OPERATIONS, PUBLIC_INPUTS, SLOT_BITS};
-use foldnet_compress::spartan::MatrixEvaluation;
 use foldnet_compress::arithmetic::{Arithmetic, CircuitSecondary, NativeSecondary};
+use foldnet_compress::spartan::MatrixEvaluation;
 use foldnet_compress::structured::{Entry, Layout, StructuredMatrices};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::challenge::DIGITS;

@@ -111,7 +111,8 @@ fn every_flipped_bit_is_noticed() {
 #[test]
 fn the_wrong_file_is_named() {
     let bytes = container();
-    let error = files::decode_container(&*bytes, Kind::SpartanProof, "pasta", LIMIT).expect_err("kind");
+    let error =
+        files::decode_container(&*bytes, Kind::SpartanProof, "pasta", LIMIT).expect_err("kind");
     let text = error.to_string();
     assert!(
         text.contains("\"proof\"") && text.contains("\"model\""),

@@ -2,9 +2,9 @@
 //! entries.
 
 use ff::Field;
-use foldnet_compress::spartan::MatrixEvaluation;
 use foldnet_compress::arithmetic::{Arithmetic, CircuitSecondary, NativePrimary, NativeSecondary};
 use foldnet_compress::error::Rejected;
+use foldnet_compress::spartan::MatrixEvaluation;
 use foldnet_compress::structured::{Entry, Layout, StructureError, StructuredMatrices};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::cycle::{Bn254, Cycle};

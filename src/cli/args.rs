@@ -181,6 +181,9 @@ pub struct Verify {
     /// ones take minutes and gigabytes.
     #[arg(long)]
     pub allow_large_keys: bool,
+    /// Reject a groth16 proof with another context than this one.
+    #[arg(long, value_name = "HEX", value_parser = field_element)]
+    pub context: Option<<Bn254 as Cycle>::F>,
     /// Also deploy the contract into an embedded EVM and call it. For `groth16` proofs.
     #[arg(long)]
     pub evm: bool,

@@ -7,6 +7,7 @@ use super::succinct::{Call, call, decider, verifying_key};
 use super::verify::set_up;
 use super::{check_outputs, open_program};
 use crate::artefact::show_model_id;
+use crate::decider::error::DeciderError;
 use crate::decider::keys::Groth16Cache;
 use crate::error::Error;
 use crate::files::{self, Access, hex};
@@ -175,7 +176,7 @@ fn snarkjs(options: &ExportSnarkjs, cache: Option<&Path>) -> anyhow::Result<()> 
     let key = verifying_key(&decider, None, cache)?;
     let call = call(&session, (committed.model, &key), &decider, &proof)?;
     let decoded = ContractProof::decode(&call.parameters, &proof.proof);
-    let decoded = decoded.map_err(|refusal| Error::Decider(refusal.into()))?;
+    let decoded = decoded.map_err(|refusal| Error::from(DeciderError::from(refusal)))?;
     let mut statement = vec![proof.context];
     statement.extend(decider.statement.pack::<Fr>(&proof.about.inferences)?);
     let count = call.parameters.count;
@@ -185,7 +186,7 @@ fn snarkjs(options: &ExportSnarkjs, cache: Option<&Path>) -> anyhow::Result<()> 
     let words = decoded.words();
     let groth16 = words.get(words.len().saturating_sub(evm::GROTH16_WORDS)..);
     let groth16 = groth16::Proof::from_bytes(groth16.unwrap_or_default().as_flattened())
-        .map_err(|rejected| Error::Decider(rejected.into()))?;
+        .map_err(|rejected| Error::from(DeciderError::from(rejected)))?;
     fs::create_dir_all(&options.output).with_context(|| options.output.display().to_string())?;
     let folder = Folder(&options.output);
     folder.value("proof.json", &json::proof(&groth16))?;

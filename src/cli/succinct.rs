@@ -3,6 +3,7 @@
 use super::output::{self, Report};
 use super::progress::TerminalProgress;
 use super::{Rejected, warn_if_insecure_key};
+use crate::decider::error::DeciderError;
 use crate::decider::groth16::{Claimed, Decider};
 use crate::decider::keys::Groth16Cache;
 use crate::decider::spartan::{self, Shapes};
@@ -142,7 +143,13 @@ pub(super) fn verifying_key(
     cache: Option<&Path>,
 ) -> anyhow::Result<VerifyingKey> {
     if let Some(path) = given {
-        return VerifyingKey::load(path).with_context(|| path.display().to_string());
+        let name = || path.display().to_string();
+        let key = VerifyingKey::load(path).with_context(name)?;
+        // The circuit holds pp: only so is the proof's architecture that of the model id.
+        let shape = Groth16Cache::new(decider, cache).shape(decider);
+        let shape = shape.map_err(Error::from)?;
+        key.check_circuit(shape.digest()).with_context(name)?;
+        return Ok(key);
     }
     let key = Groth16Cache::new(decider, cache)
         .verifying()
@@ -175,7 +182,7 @@ pub(super) fn call(
 /// Verifies a `groth16` proof natively.
 pub(super) fn judge_groth16(call: &Call, proof: &Groth16Proof) -> anyhow::Result<()> {
     let verdict = verify_public(&call.parameters, &call.statement, &proof.proof);
-    verdict.map_err(|refusal| Error::Decider(refusal.into()))?;
+    verdict.map_err(|refusal| Error::from(DeciderError::from(refusal)))?;
     Ok(())
 }
 
@@ -186,8 +193,11 @@ pub(super) fn run_contract(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let data = calldata(&call.statement, &proof.proof);
-    let mut machine = Machine::deploy(&call.parameters).map_err(|e| Error::Decider(e.into()))?;
-    let execution = machine.call(&data).map_err(|e| Error::Decider(e.into()))?;
+    let mut machine =
+        Machine::deploy(&call.parameters).map_err(|e| Error::from(DeciderError::from(e)))?;
+    let execution = machine
+        .call(&data)
+        .map_err(|e| Error::from(DeciderError::from(e)))?;
     let gas = execution.gas;
     let verdict = match &execution.verdict {
         Ok(()) => "accepted".to_owned(),

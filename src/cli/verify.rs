@@ -37,10 +37,10 @@ pub(super) fn run(options: &Verify, cache: Option<&Path>) -> anyhow::Result<()> 
         .map(open_program)
         .transpose()?;
     let proof = Proof::read(&options.proof)?;
-    let contract = options.evm || options.verifying_key.is_some();
+    let contract = options.evm || options.verifying_key.is_some() || options.context.is_some();
     if contract && !matches!(proof, Proof::Groth16(_)) {
         anyhow::bail!(
-            "--evm and --verifying-key are for groth16 proofs, and {} is a {} proof; make one with \
+            "--evm, --context and --verifying-key are for groth16 proofs, and {} is a {} proof; make one with \
              `foldnet prove --proof groth16`",
             options.proof.display(),
             proof.kind()
@@ -187,6 +187,13 @@ fn judge(
             let key = verifying_key(&decider, options.verifying_key.as_deref(), cache)?;
             let call = call(&session, (model, &key), &decider, proof)?;
             contract.number("verifying key", "verifying_key", key.identity().to_string());
+            if options
+                .context
+                .is_some_and(|expected| expected != proof.context)
+            {
+                return Err(Rejected("the proof has another context than the one given").into());
+            }
+            contract.number("context", "context", show_model_id(&proof.context));
             if options.evm {
                 run_contract(&call, proof, &mut contract)?;
             }

@@ -39,6 +39,10 @@ use foldnet_gadgets::transcript::TranscriptCircuit;
 use foldnet_gadgets::wire::{Wire, WireSystem, bits};
 use num_bigint::BigUint;
 
+/// The version of the circuit, which names the files of its keys: a test pins it together with the
+/// circuit's digest, so that neither changes alone.
+pub const VERSION: u32 = 1;
+
 /// Bits of the number of steps.
 const INDEX_BITS: usize = 32;
 
@@ -80,6 +84,12 @@ struct FinalInstance<F: foldnet_gadgets::CircuitField> {
     scalars: [Wire<F>; 3],
 }
 
+/// `t_0`, and the digest of all inferences.
+struct Digests<F: foldnet_gadgets::CircuitField> {
+    start: Wire<F>,
+    batch: Wire<F>,
+}
+
 /// Everything that is allocated before the first constraint.
 struct Allocated<F: foldnet_gadgets::CircuitField> {
     recursion: RecursionWires<F>,
@@ -116,9 +126,13 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
             running.push(instance);
         }
         let [.., accumulation] = &inputs.recursion.operations.operations;
-        let context = &self.params.context;
-        let name = "final accumulated";
-        let accumulated = ExposedPoint::alloc(&mut segment, context, name, &accumulation.result)?;
+        // The very components that the transcript and the CycleFold values bind.
+        let accumulated = ExposedPoint::expose(
+            &mut segment,
+            &self.params.context,
+            "final accumulated",
+            (&recursion.accumulated, &accumulation.result),
+        )?;
         segment.close_by_bits()?;
         let statement = inputs.statement.iter().enumerate();
         Ok(Allocated {
@@ -179,7 +193,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         allocated: &Allocated<C::F>,
     ) -> Result<(), SynthesisError> {
         let wires = &allocated.recursion;
-        let (start, batch) = self.digests(cs, &allocated.statement)?;
+        let Digests { start, batch } = self.digests(cs, &allocated.statement)?;
         let context = &self.params.context;
         let pp = self.params.pp;
         let fixed = [
@@ -216,12 +230,12 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         &self,
         cs: &mut CS,
         statement: &[Wire<C::F>],
-    ) -> Result<(Wire<C::F>, Wire<C::F>), SynthesisError> {
+    ) -> Result<Digests<C::F>, SynthesisError> {
         let StatementShape { input, output, .. } = self.statement;
         let hash = &self.params.context.hash;
         let per = input.elements() + output.elements();
         let (expected, got) = (self.statement.elements(), statement.len());
-        if expected != got || per == 0 {
+        if expected != got || per == 0 || self.statement.inferences == 0 {
             let message = format!("statement: expected {expected} elements, got {got}");
             return Err(SynthesisError::IncompatibleLengthVector(message));
         }
@@ -237,7 +251,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
             }
             batch = self.hash(&mut cs.namespace(|| "batch"), BATCH, &[batch, first, last])?;
         }
-        Ok((start, batch))
+        Ok(Digests { start, batch })
     }
 
     /// Every final instance is the one whose digest the fold left.

@@ -22,7 +22,7 @@ use foldnet_compress::mercury::words::reduce;
 use foldnet_gadgets::cycle::Bn254;
 use foldnet_gadgets::hash::hash;
 use foldnet_gadgets::step::StepCircuit;
-use halo2curves::bn256::Fr;
+use halo2curves::bn256::{Fr, G2Affine};
 use halo2curves::group::Curve;
 use rand_core::{CryptoRng, RngCore};
 
@@ -79,6 +79,12 @@ impl<S: StepCircuit<Fr>> Decider<'_, S> {
     /// [`DeciderError::NoOpeningKey`]; [`DeciderError::Prove`] for a key with another number of
     /// public inputs than three.
     pub fn parameters(&self, key: &VerifyingKey, model: Fr) -> Result<Parameters, DeciderError> {
+        if *key.gamma() != G2Affine::generator() {
+            return Err(prove_error(
+                "contract",
+                "the key's gamma is not the generator of G2",
+            ));
+        }
         let inputs = key.input_points().try_into();
         let groth16 = Groth16Key {
             alpha: *key.alpha(),

@@ -1,10 +1,11 @@
 //! Groth16 keys of an architecture: made or imported once, kept beside the commitment keys.
 //!
 //! Three files belong together: the circuit, the proving key and the verifying key. Their name is a
-//! digest of everything that fixes the circuit: `pp`, which binds shapes and commitment keys, the
-//! number of inferences, and the packing of inputs and outputs. A proving key names its circuit by
+//! digest of everything that fixes the circuit: its version, `pp`, which binds shapes and commitment
+//! keys, the number of inferences, and the packing of inputs and outputs. A proving key names its circuit by
 //! digest, so that files that do not belong together are refused.
 
+use crate::decider::circuit::VERSION;
 use crate::decider::error::DeciderError;
 use crate::decider::groth16::Decider;
 use crate::decider::statement::Packing;
@@ -40,7 +41,8 @@ impl<'a> Groth16Cache<'a> {
     /// The files of a decider in a directory; without one, nothing is kept.
     pub fn new<S: StepCircuit<Fr>>(decider: &Decider<'_, S>, directory: Option<&'a Path>) -> Self {
         let mut hasher = Sha256::new();
-        hasher.update(b"foldnet groth16 keys v1");
+        hasher.update(b"foldnet groth16 keys");
+        hasher.update(VERSION.to_le_bytes());
         hasher.update(to_bytes(&decider.params.digest()));
         hasher.update((decider.statement.inferences as u64).to_le_bytes());
         for packing in [decider.statement.input, decider.statement.output] {

@@ -5,6 +5,7 @@
 //! elements from a contract's calldata may ignore them.
 
 use crate::error::Error;
+use crate::fold::error::FoldError;
 use crate::program::Tensor;
 use crate::session::{Architecture, Inference};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
@@ -33,7 +34,8 @@ impl Packing {
     /// The elements of some activations.
     ///
     /// # Errors
-    /// [`Error::Length`] for another number of activations, naming `what` they are.
+    /// [`Error::Length`] for another number of activations, [`FoldError::Statement`] for one that no
+    /// circuit would accept; both name `what` they are.
     pub fn pack<F: CircuitField>(
         &self,
         what: &'static str,
@@ -45,6 +47,11 @@ impl Packing {
                 expected: self.length,
                 got: values.len(),
             });
+        }
+        let (low, high) = tensor::range(self.bits);
+        // Values outside would pack to the elements of other values.
+        if values.iter().any(|value| *value < low || *value > high) {
+            return Err(FoldError::Statement { what }.into());
         }
         let mut padded = values.to_vec();
         padded.resize(self.capacity, 0);
@@ -193,6 +200,17 @@ mod tests {
         values.resize(64, 0);
         let expected = tensor::digest(&constants, &values, 8);
         assert_eq!(digest_of(&elements), (expected, vec![]));
+    }
+
+    #[test]
+    fn activations_outside_their_range_are_refused() {
+        // 255 and -1 + 256 in the next slot would be the same element.
+        for values in [[128; 33], [-129; 33]] {
+            let error = PACKING.pack::<Fr>("an output", &values).unwrap_err();
+            let statement = Error::Fold(FoldError::Statement { what: "an output" });
+            assert_eq!(error.to_string(), statement.to_string());
+            assert!(error.is_rejection());
+        }
     }
 
     #[test]

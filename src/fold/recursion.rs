@@ -44,6 +44,7 @@ pub(crate) struct RecursionCircuit<'a, C: Cycle> {
 }
 
 /// A commitment of the primary curve: the components of its coordinates, range-checked.
+#[derive(Clone, Debug)]
 pub(crate) struct PointElements<F: CircuitField> {
     pub x: ElementWires<F>,
     pub y: ElementWires<F>,
@@ -129,23 +130,47 @@ pub(crate) struct ExposedPoint<F: CircuitField> {
 }
 
 impl<F: CircuitField> ExposedPoint<F> {
+    /// Allocates a commitment of its own.
     pub fn alloc<C: Cycle<F = F>, CS: ConstraintSystem<F>>(
         segment: &mut FirstSegment<'_, F, CS>,
         context: &Context<C>,
         name: &str,
         commitment: &Commitment<C::Primary>,
     ) -> Result<Self, SynthesisError> {
+        segment.namespace(name, |segment| {
+            let elements = PointElements::alloc(segment, context, "short", commitment)?;
+            Self::limbs(segment, context, elements, commitment)
+        })
+    }
+
+    /// Allocates the limbs of a commitment whose components are allocated already.
+    pub fn expose<C: Cycle<F = F>, CS: ConstraintSystem<F>>(
+        segment: &mut FirstSegment<'_, F, CS>,
+        context: &Context<C>,
+        name: &str,
+        (elements, commitment): (&PointElements<F>, &Commitment<C::Primary>),
+    ) -> Result<Self, SynthesisError> {
+        let elements = elements.clone();
+        segment.namespace(name, |segment| {
+            Self::limbs(segment, context, elements, commitment)
+        })
+    }
+
+    fn limbs<C: Cycle<F = F>, CS: ConstraintSystem<F>>(
+        segment: &mut FirstSegment<'_, F, CS>,
+        context: &Context<C>,
+        elements: PointElements<F>,
+        commitment: &Commitment<C::Primary>,
+    ) -> Result<Self, SynthesisError> {
         let forms = (Form::Spread, Form::Short);
         let [x, y] = commitment.coordinates();
-        segment.namespace(name, |segment| {
-            Ok(ExposedPoint {
-                elements: PointElements::alloc(segment, context, "short", commitment)?,
-                canonical: CanonicalPoint::alloc(segment, context, "canonical", commitment)?,
-                equality: [
-                    EqualityWires::alloc(segment, &context.eisenstein, "equal x", &x, forms)?,
-                    EqualityWires::alloc(segment, &context.eisenstein, "equal y", &y, forms)?,
-                ],
-            })
+        Ok(ExposedPoint {
+            elements,
+            canonical: CanonicalPoint::alloc(segment, context, "canonical", commitment)?,
+            equality: [
+                EqualityWires::alloc(segment, &context.eisenstein, "equal x", &x, forms)?,
+                EqualityWires::alloc(segment, &context.eisenstein, "equal y", &y, forms)?,
+            ],
         })
     }
 

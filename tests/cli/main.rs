@@ -6,6 +6,7 @@
 mod hostile;
 mod keys;
 mod proofs;
+mod succinct;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -32,6 +32,7 @@ fn the_demo_proves_and_verifies() {
         "constraints per step",
         "peak memory",
         "right label",
+        "gas",
     ] {
         assert!(ran.stdout.contains(label), "{}", ran.stdout);
     }
@@ -179,17 +180,13 @@ fn inputs_are_checked() {
 }
 
 #[test]
-fn other_proofs_are_not_available_yet() {
+fn unknown_kinds_of_proof_are_named() {
     let (place, shared) = (Place::new(), shared());
     place.write("input.json", INPUT);
-    for kind in ["spartan", "groth16"] {
-        place.expect(
-            UNDECIDED,
-            &prove(&shared.fold, kind),
-            &["not available in this release"],
-        );
-    }
-    place.expect(UNDECIDED, &prove(&shared.fold, "magic"), &["is not known"]);
+    let magic = prove(&shared.fold, "magic");
+    place.expect(UNDECIDED, &magic, &["magic", "folded, spartan, groth16"]);
+    let context = [&prove(&shared.fold, "folded")[..], &["--context", "0x1"]].concat();
+    place.expect(UNDECIDED, &context, &["--proof groth16"]);
     assert_eq!(place.files(), ["input.json"]);
 }
 

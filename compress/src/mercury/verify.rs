@@ -114,15 +114,36 @@ fn invert(x: Fr) -> Result<Fr, Rejected> {
     })
 }
 
-/// The values at z of the polynomials of least degree through the claimed evaluations, and what
-/// multiplies the commitments.
-struct Batch {
+/// What multiplies the commitments in the batched opening.
+pub(super) struct BatchFactors {
     /// Factors of g, h, s, d.
-    factors: [Fr; 4],
+    pub factors: [Fr; 4],
+    /// `(z - alpha)(z - zeta)(z - y)`, the factor of w.
+    pub vanishing: Fr,
+}
+
+impl BatchFactors {
+    /// The factor of a polynomial is its power of beta times `z - x` for each of alpha, zeta and y
+    /// at which that polynomial is not opened.
+    pub fn new(alpha: Fr, beta: Fr, zeta: Fr, y: Fr, z: Fr) -> Self {
+        BatchFactors {
+            factors: [
+                z - alpha,
+                beta,
+                beta.square() * (z - alpha),
+                beta.square() * beta * (z - alpha) * (z - y),
+            ],
+            vanishing: (z - alpha) * (z - zeta) * (z - y),
+        }
+    }
+}
+
+/// The factors, and the values at z of the polynomials of least degree through the claimed
+/// evaluations.
+struct Batch {
+    factors: BatchFactors,
     /// Sum of the factors times the interpolated values.
     sum: Fr,
-    /// `(z - alpha)(z - zeta)(z - y)`.
-    vanishing: Fr,
 }
 
 impl Opening {
@@ -158,17 +179,16 @@ impl Opening {
         let line = |at_zeta: Fr, at_y: Fr, x: Fr| (at_zeta * (x - y) - at_y * (x - zeta)) * slope;
         let bend = (h_alpha - line(hz, hy, alpha)) * invert((alpha - zeta) * (alpha - y))?;
         let h_star = line(hz, hy, z) + bend * (z - zeta) * (z - y);
-        let factors = [
-            z - alpha,
-            beta,
-            beta.square() * (z - alpha),
-            beta.square() * beta * (z - alpha) * (z - y),
-        ];
+        let factors = BatchFactors::new(alpha, beta, zeta, y, z);
         let values = [line(gz, gy, z), h_star, line(sz, sy, z), d_zeta];
         Ok(Batch {
-            sum: factors.iter().zip(&values).map(|(f, v)| *f * v).sum(),
+            sum: factors
+                .factors
+                .iter()
+                .zip(&values)
+                .map(|(f, v)| *f * v)
+                .sum(),
             factors,
-            vanishing: (z - alpha) * (z - zeta) * (z - y),
         })
     }
 
@@ -208,10 +228,11 @@ impl Opening {
         let [g_zeta, ..] = self.evaluations;
         let division = G1::from(*commitment) - self.q * (zeta_b - alpha) + self.quotient * zeta
             - G1::generator() * g_zeta;
-        let [g, h, s, d] = batch.factors;
+        let BatchFactors { factors, vanishing } = batch.factors;
+        let [g, h, s, d] = factors;
         let opening = self.g * g + self.h * h + self.s * s + self.d * d
             - G1::generator() * batch.sum
-            - self.w * batch.vanishing
+            - self.w * vanishing
             + self.w_prime * z;
         Ok(PairingPoints {
             left: (division + opening * delta).to_affine(),

@@ -1,19 +1,18 @@
-//! Openings: completeness, agreement with nova-snark's verifier, and every way to spoil one.
+//! Openings: completeness, agreement with nova-snark's prover and verifier, and every way to spoil
+//! one.
+
+mod nova;
 
 use ff::{Field, PrimeField};
 use foldnet_compress::error::Rejected;
 use foldnet_compress::mercury::words::{scalar_word, word};
 use foldnet_compress::mercury::{
-    MercuryEngine, OPENING_WORDS, Opening, OpeningError, OpeningKey, OpeningTranscript, keccak,
-    open, to_nova,
+    OPENING_WORDS, Opening, OpeningError, OpeningKey, OpeningTranscript, keccak, open,
 };
 use foldnet_gadgets::sumcheck;
 use halo2curves::bn256::{Fr, G1, G1Affine, G2, G2Affine};
-use halo2curves::group::Curve;
-use nova_snark::provider::hyperkzg;
-use nova_snark::provider::mercury::EvaluationEngine;
+use halo2curves::group::{Curve, Group};
 use nova_snark::provider::msm::msm;
-use nova_snark::traits::evaluation::EvaluationEngineTrait;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -21,6 +20,7 @@ use rayon::prelude::*;
 
 const SEED: [u8; 32] = [7; 32];
 
+#[derive(Clone)]
 struct Setup {
     powers: Vec<G1Affine>,
     tau_h: G2Affine,
@@ -77,15 +77,7 @@ impl Claim {
     }
 
     fn open(&self) -> Opening {
-        open(
-            &self.key(),
-            &SEED,
-            &self.commitment,
-            &self.table,
-            &self.point,
-            self.value,
-        )
-        .expect("a true claim opens")
+        self.attempt().expect("a true claim opens")
     }
 
     fn verify(&self, opening: &Opening) -> Result<(), Rejected> {
@@ -98,23 +90,48 @@ impl Claim {
         )
     }
 
+    fn statement(&self) -> nova::Statement<'_> {
+        nova::Statement {
+            seed: &SEED,
+            commitment: self.commitment,
+            point: &self.point,
+            value: self.value,
+        }
+    }
+
     fn nova_accepts(&self, opening: &Opening) -> bool {
-        let key = hyperkzg::CommitmentKey::<MercuryEngine>::new(
-            self.setup.powers.clone(),
-            G1Affine::generator(),
-            self.setup.tau_h,
-        );
-        let (_, verifier_key) =
-            EvaluationEngine::<MercuryEngine>::setup(&key.expect("a key")).expect("a set-up");
-        EvaluationEngine::verify(
-            &verifier_key,
-            &mut OpeningTranscript::seeded(&SEED),
-            &hyperkzg::Commitment::new(G1::from(self.commitment)),
+        let key = nova::key(&self.setup.powers, self.setup.tau_h);
+        nova::accepts(&key, &self.statement(), opening)
+    }
+
+    fn nova_proves(&self) -> Opening {
+        let mut table = self.table.clone();
+        table.resize(1 << self.point.len(), Fr::ZERO);
+        let key = nova::key(&self.setup.powers, self.setup.tau_h);
+        nova::prove(&key, &self.statement(), &table)
+    }
+
+    /// The same set-up with another table, true at another point.
+    fn with(&self, table: Vec<Fr>, point: Vec<Fr>) -> Claim {
+        let powers = &self.setup.powers;
+        Claim {
+            commitment: msm(&table, &powers[..table.len()]).to_affine(),
+            value: sumcheck::evaluate(&table, &point),
+            setup: self.setup.clone(),
+            table,
+            point,
+        }
+    }
+
+    fn attempt(&self) -> Result<Opening, OpeningError> {
+        open(
+            &self.key(),
+            &SEED,
+            &self.commitment,
+            &self.table,
             &self.point,
-            &self.value,
-            &to_nova(opening),
+            self.value,
         )
-        .is_ok()
     }
 }
 
@@ -140,12 +157,158 @@ fn openings_of_any_parity_verify() {
 }
 
 #[test]
+fn the_proof_is_that_of_nova() {
+    for variables in (2..=8).chain([11]) {
+        let claim = claim(variables);
+        let expected = claim.nova_proves().to_bytes();
+        assert_eq!(claim.open().to_bytes(), expected, "{variables} variables");
+    }
+}
+
+#[test]
 fn a_short_table_is_padded_with_zeros() {
-    let mut claim = claim(7);
-    claim.table.truncate(77);
-    claim.commitment = msm(&claim.table, &claim.setup.powers[..77]).to_affine();
-    claim.value = sumcheck::evaluate(&claim.table, &claim.point);
-    assert_eq!(claim.verify(&claim.open()), Ok(()));
+    let full = claim(7);
+    for length in [17, 32, 77, 127] {
+        let claim = full.with(full.table[..length].to_vec(), full.point.clone());
+        let opening = claim.open();
+        assert_eq!(claim.verify(&opening), Ok(()), "{length} entries");
+        assert_eq!(opening, claim.nova_proves(), "{length} entries");
+    }
+}
+
+/// A table in the first row is its own remainder: nothing is left to divide.
+#[test]
+fn a_table_of_one_row_is_not_opened() {
+    let full = claim(7);
+    for length in [0, 1, 15, 16] {
+        let claim = full.with(full.table[..length].to_vec(), full.point.clone());
+        assert_eq!(claim.attempt(), Err(OpeningError::Identity), "{length}");
+    }
+}
+
+/// Points with structure, and the random one.
+fn special_points(random: &[Fr]) -> Vec<Vec<Fr>> {
+    let n = random.len();
+    let one_zero = |i: usize| {
+        if i.is_multiple_of(2) {
+            Fr::ONE
+        } else {
+            Fr::ZERO
+        }
+    };
+    vec![
+        vec![Fr::ZERO; n],
+        vec![Fr::ONE; n],
+        (0..n).map(one_zero).collect(),
+        vec![random[0]; n],
+        vec![Fr::TWO_INV; n],
+        vec![-Fr::ONE; n],
+        random.to_vec(),
+    ]
+}
+
+/// Every table at every point either opens as with nova-snark, or a commitment vanishes.
+#[test]
+fn structured_claims_open_or_are_refused() {
+    for variables in [2, 3, 6, 7] {
+        let full = claim(variables);
+        let entries = 1 << variables;
+        let one_hot = |at: usize| {
+            let entry = |i| if i == at { Fr::ONE } else { Fr::ZERO };
+            (0..entries).map(entry).collect::<Vec<_>>()
+        };
+        let hot = [0, 1, entries / 2, entries - 2, entries - 1];
+        let mut tables: Vec<Vec<Fr>> = hot.map(one_hot).to_vec();
+        tables.extend([
+            vec![Fr::ONE; entries],
+            vec![-Fr::ONE; entries],
+            vec![full.table[0]; entries],
+            (0..entries as u64).map(Fr::from).collect(),
+            full.table.clone(),
+        ]);
+        for point in special_points(&full.point) {
+            for table in &tables {
+                let claim = full.with(table.clone(), point.clone());
+                match claim.attempt() {
+                    Ok(opening) => assert_eq!(opening, claim.nova_proves()),
+                    Err(error) => assert_eq!(error, OpeningError::Identity),
+                }
+            }
+        }
+    }
+}
+
+/// From about 2^13 terms on, the sums over the key take another path.
+#[test]
+fn large_structured_claims_open_or_are_refused() {
+    let full = claim(14);
+    let entries = full.table.len();
+    let (mut first, mut last) = (vec![Fr::ZERO; entries], vec![Fr::ZERO; entries]);
+    first[0] = Fr::ONE;
+    last[entries - 1] = full.table[0];
+    let constant = vec![full.table[0]; entries];
+    let ones = vec![Fr::ONE; entries];
+    for table in [first, last, constant, ones] {
+        for point in special_points(&full.point) {
+            let claim = full.with(table.clone(), point);
+            match claim.attempt() {
+                Ok(opening) => assert_eq!(claim.verify(&opening), Ok(())),
+                Err(error) => assert_eq!(error, OpeningError::Identity),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_corner_with_its_only_entry_is_not_opened() {
+    let full = claim(6);
+    let corner = [1, 0, 1, 1, 0, 1].map(Fr::from).to_vec();
+    let mut table = vec![Fr::ZERO; 64];
+    table[0b101101] = Fr::ONE;
+    let claim = full.with(table, corner);
+    assert_eq!(claim.value, Fr::ONE);
+    assert_eq!(claim.attempt(), Err(OpeningError::Identity));
+}
+
+/// Random tables open at any point, as nova-snark opens them.
+#[test]
+fn a_random_table_opens_at_special_points() {
+    for variables in [6, 7] {
+        let full = claim(variables);
+        for point in special_points(&full.point) {
+            let claim = full.with(full.table.clone(), point);
+            let opening = claim.open();
+            assert_eq!(claim.verify(&opening), Ok(()));
+            assert_eq!(opening, claim.nova_proves());
+        }
+    }
+}
+
+#[test]
+fn a_key_off_the_curve_is_refused() {
+    let mut off_curve = claim(4);
+    off_curve.setup.powers[9].x += halo2curves::bn256::Fq::ONE;
+    assert_eq!(off_curve.attempt(), Err(OpeningError::Power(9)));
+    let mut identity = claim(4);
+    identity.setup.powers[3] = G1::identity().to_affine();
+    assert_eq!(identity.attempt(), Err(OpeningError::Power(3)));
+}
+
+#[test]
+fn a_commitment_or_key_of_another_table_is_refused() {
+    let refused = Err(OpeningError::Rejected(PAIRING));
+    let mut commitment = claim(5);
+    commitment.commitment = commitment.setup.powers[1];
+    assert_eq!(commitment.attempt(), refused);
+    let mut no_commitment = claim(5);
+    no_commitment.commitment = G1::identity().to_affine();
+    assert_eq!(no_commitment.attempt(), refused);
+    let mut powers = claim(5);
+    powers.setup.powers.swap(2, 3);
+    assert_eq!(powers.attempt(), refused);
+    let mut tau = claim(5);
+    tau.setup.tau_h = G2Affine::generator();
+    assert_eq!(tau.attempt(), refused);
 }
 
 #[test]
