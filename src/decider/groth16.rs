@@ -7,7 +7,7 @@ use crate::decider::circuit::{DeciderCircuit, DeciderInputs};
 use crate::decider::error::DeciderError;
 use crate::decider::opening::{opening_key, prove_error};
 use crate::decider::public::PUBLIC;
-use crate::decider::spartan::{Argued, Left, Shapes, argue};
+use crate::decider::spartan::{Argued, Argument, Left, Shapes, argue};
 use crate::decider::statement::StatementShape;
 use crate::fold::params::Params;
 use crate::fold::prover::Recursion;
@@ -64,7 +64,8 @@ impl<S: StepCircuit<Fr>> Decider<'_, S> {
         Ok(groth16::Shape::of(&self.circuit(&inputs))?)
     }
 
-    fn circuit<'b>(&'b self, inputs: &'b DeciderInputs<Bn254>) -> DeciderCircuit<'b, Bn254, S> {
+    /// The decider circuit with its witness.
+    pub fn circuit<'b>(&'b self, inputs: &'b DeciderInputs<Bn254>) -> DeciderCircuit<'b, Bn254, S> {
         DeciderCircuit {
             params: self.params,
             shapes: self.shapes,
@@ -178,8 +179,24 @@ impl<S: StepCircuit<Fr>> Decider<'_, S> {
         let Argued {
             argument, blind, ..
         } = argued;
+        let inputs = self.inputs(argument, claimed, blind, gamma)?;
+        Ok(Assignment::of(&self.circuit(&inputs))?)
+    }
+
+    /// What the decider circuit takes: an argument for `claimed`, the blind of the combined
+    /// commitment, and the verifier's challenge.
+    ///
+    /// # Errors
+    /// [`DeciderError::Fold`] for an argument about something else.
+    pub fn inputs(
+        &self,
+        argument: Argument<Bn254>,
+        claimed: &Claimed<'_>,
+        blind: Fr,
+        gamma: Fr,
+    ) -> Result<DeciderInputs<Bn254>, DeciderError> {
         let ending = argument.ending;
-        let inputs = DeciderInputs {
+        Ok(DeciderInputs {
             recursion: ending.inputs(self.params, claimed.digests)?,
             running: ending.verify(self.params, claimed.digests)?.running,
             statement: claimed.elements.to_vec(),
@@ -187,8 +204,7 @@ impl<S: StepCircuit<Fr>> Decider<'_, S> {
             blind,
             context: claimed.context,
             gamma,
-        };
-        Ok(Assignment::of(&self.circuit(&inputs))?)
+        })
     }
 }
 

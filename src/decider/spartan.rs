@@ -243,7 +243,19 @@ pub fn argue<C: Cycle, S: StepCircuit<C::F>, R: RngCore + CryptoRng>(
     statement: &Statement<C::F>,
     rng: &mut R,
 ) -> Result<Argued<C>, DeciderError> {
-    let (ending, witness) = run.end(params, rng)?;
+    argue_ended(params, shapes, run.end(params, rng)?, statement)
+}
+
+/// Makes the argument for a run that has ended. A false witness gives an argument that is rejected.
+///
+/// # Errors
+/// Those of [`argue`].
+pub fn argue_ended<C: Cycle, S: StepCircuit<C::F>>(
+    params: &Params<C, S>,
+    shapes: &Shapes<C>,
+    (ending, witness): (Ending<C>, RemainingWitness<C>),
+    statement: &Statement<C::F>,
+) -> Result<Argued<C>, DeciderError> {
     let remaining = ending.verify(params, statement)?;
     let mut transcript = transcript(params, statement, &ending, &remaining)?;
     let (kinds, mut claims) = prove_kinds(shapes, &remaining, &witness, &mut transcript)?;
@@ -359,6 +371,43 @@ pub fn check<C: Cycle, S: StepCircuit<C::F>>(
     statement: &Statement<C::F>,
     argument: &Argument<C>,
 ) -> Result<Left<C>, DeciderError> {
+    let Batched {
+        remaining,
+        claims,
+        mut transcript,
+    } = check_instances(params, shapes, statement, argument)?;
+    let mut arithmetic = NativePrimary::new(&mut transcript);
+    let combined = batch::verify(&mut arithmetic, &claims, &argument.proofs.batch)?;
+    Ok(Left {
+        commitments: commitments(&remaining),
+        combination: combined.rho,
+        point: combined.point,
+        value: combined.value,
+        transcript,
+    })
+}
+
+/// What is left before the batching: the claims on [`Left::commitments`], in their order.
+#[derive(Clone, Debug)]
+pub struct Batched<C: Cycle> {
+    /// The folded instances and the accumulated claim.
+    pub remaining: Remaining<C>,
+    /// Three claims of each kind, then the accumulated one.
+    pub claims: Vec<spartan::Claim<C::F>>,
+    /// The transcript that binds all of it.
+    pub transcript: Transcript<C::F>,
+}
+
+/// Verifies the last fold and the proofs of all instances.
+///
+/// # Errors
+/// Those of [`check`].
+pub fn check_instances<C: Cycle, S: StepCircuit<C::F>>(
+    params: &Params<C, S>,
+    shapes: &Shapes<C>,
+    statement: &Statement<C::F>,
+    argument: &Argument<C>,
+) -> Result<Batched<C>, DeciderError> {
     let remaining = argument.ending.verify(params, statement)?;
     let mut transcript = transcript(params, statement, &argument.ending, &remaining)?;
     let proofs = &argument.proofs;
@@ -377,13 +426,9 @@ pub fn check<C: Cycle, S: StepCircuit<C::F>>(
         point: remaining.point.clone(),
         value: remaining.value,
     });
-    let mut arithmetic = NativePrimary::new(&mut transcript);
-    let combined = batch::verify(&mut arithmetic, &claims, &proofs.batch)?;
-    Ok(Left {
-        commitments: commitments(&remaining),
-        combination: combined.rho,
-        point: combined.point,
-        value: combined.value,
+    Ok(Batched {
+        remaining,
+        claims,
         transcript,
     })
 }
@@ -422,7 +467,17 @@ pub fn prove<C: FinalOpening, S: StepCircuit<C::F>, R: RngCore + CryptoRng>(
     statement: &Statement<C::F>,
     rng: &mut R,
 ) -> Result<Proof<C>, DeciderError> {
-    let argued = argue(params, shapes, run, statement, rng)?;
+    open(params, argue(params, shapes, run, statement, rng)?)
+}
+
+/// Opens what an argument leaves.
+///
+/// # Errors
+/// Those of the opening.
+pub fn open<C: FinalOpening, S: StepCircuit<C::F>>(
+    params: &Params<C, S>,
+    argued: Argued<C>,
+) -> Result<Proof<C>, DeciderError> {
     let claim = argued.left.claim(argued.blind)?;
     let mut transcript = argued.left.transcript;
     transcript.absorb(&[argued.blind]);

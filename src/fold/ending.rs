@@ -65,7 +65,7 @@ pub struct Remaining<C: Cycle> {
 }
 
 /// The witnesses of [`Remaining`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RemainingWitness<C: Cycle> {
     /// Of every running instance.
     pub running: Vec<Witness<C::Primary>>,
