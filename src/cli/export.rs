@@ -81,6 +81,9 @@ fn contract(options: &ExportContract, cache: Option<&Path>) -> anyhow::Result<()
     let code = part(&build, "bytecode")?;
     folder.text("FoldnetVerifier.bin", code.as_str().unwrap_or_default())?;
     folder.text("constructor-arguments.hex", &words_hex(&parameters.words()))?;
+    let verifying = options.output.join("verifying.key");
+    key.save(&verifying)
+        .with_context(|| verifying.display().to_string())?;
     folder.value("deployment.json", &deployment(&committed, &key, insecure))?;
     let mut report = Report::default();
     report.number("model id", "model_id", show_model_id(&committed.model));

@@ -146,9 +146,13 @@ pub(super) fn verifying_key(
         let name = || path.display().to_string();
         let key = VerifyingKey::load(path).with_context(name)?;
         // The circuit holds pp: only so is the proof's architecture that of the model id.
-        let shape = Groth16Cache::new(decider, cache).shape(decider);
-        let shape = shape.map_err(Error::from)?;
-        key.check_circuit(shape.digest()).with_context(name)?;
+        let expected = Groth16Cache::new(decider, cache).circuit(decider);
+        let expected = expected.map_err(Error::from)?;
+        let got = key.circuit().to_string();
+        if got != expected {
+            let error = DeciderError::Circuit { expected, got };
+            return Err(Error::from(error)).with_context(name);
+        }
         return Ok(key);
     }
     let key = Groth16Cache::new(decider, cache)

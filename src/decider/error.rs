@@ -35,6 +35,20 @@ pub enum DeciderError {
         /// What is wrong with it.
         source: foldnet_compress::groth16::Error,
     },
+    /// A file beside the keys cannot be read or written.
+    #[error(transparent)]
+    File(#[from] crate::files::FileError),
+    /// The verifying key is of another circuit.
+    #[error(
+        "the verifying key is of circuit {got}, expected {expected}; it belongs to another \
+         architecture or release"
+    )]
+    Circuit {
+        /// The circuit of the proof's architecture.
+        expected: String,
+        /// The circuit of the key.
+        got: String,
+    },
     /// A file or directory cannot be read or made.
     #[error("cannot open {}: {source}; check the path and its permissions", path.display())]
     Read {

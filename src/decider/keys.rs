@@ -9,7 +9,7 @@ use crate::decider::circuit::VERSION;
 use crate::decider::error::DeciderError;
 use crate::decider::groth16::Decider;
 use crate::decider::statement::Packing;
-use crate::files::hex;
+use crate::files::{self, Access, hex};
 use crate::progress::{Progress, Stage};
 use foldnet_compress::groth16::{ProvingKey, Shape, VerifyingKey, import_zkey};
 use foldnet_gadgets::field::to_bytes;
@@ -20,6 +20,9 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+
+/// Most bytes of a circuit's name.
+const LARGEST_NAME: u64 = 1 << 10;
 
 /// A proving key and the circuit that it is for.
 #[derive(Debug)]
@@ -84,6 +87,28 @@ impl<'a> Groth16Cache<'a> {
             shape.save(path).map_err(about(path))?;
         }
         Ok(shape)
+    }
+
+    /// The name of the circuit: what a verifying key of unknown origin is compared with. It is
+    /// synthesised once and kept as a line of text, since verifiers need no more of it.
+    ///
+    /// # Errors
+    /// Those of synthesis; [`DeciderError::File`] when the line cannot be read or written.
+    pub fn circuit<S: StepCircuit<Fr>>(
+        &self,
+        decider: &Decider<'_, S>,
+    ) -> Result<String, DeciderError> {
+        let path = self.path("name");
+        if let Some(path) = path.as_deref().filter(|path| path.exists()) {
+            let bytes = files::read_bytes(path, LARGEST_NAME)?;
+            return Ok(String::from_utf8_lossy(&bytes).trim().to_owned());
+        }
+        let name = decider.shape()?.digest().to_string();
+        if let Some(path) = path.as_deref() {
+            create_directory(self.directory)?;
+            files::write_bytes(path, Access::Public, format!("{name}\n").as_bytes())?;
+        }
+        Ok(name)
     }
 
     /// The keys, from their files or made for development.

@@ -71,6 +71,10 @@ fn groth16_proofs_go_to_the_contract() {
     place.expect(REJECTED, &foreign, &["the contract reverts"]);
 
     exports(&place, fold);
+    let given = [&verify[..], &["--verifying-key", "out/verifying.key"]].concat();
+    place.expect(ACCEPTED, &given, &[]);
+    let foreign = [&verify[..], &["--verifying-key", "input.json"]].concat();
+    place.expect(UNDECIDED, &foreign, &["input.json", "verifying key"]);
     lies(&place, id);
 }
 
@@ -94,6 +98,7 @@ fn exports(place: &Place, fold: &str) {
         "deployment.json",
         "calldata.hex",
         "call.json",
+        "verifying.key",
     ] {
         assert!(place.path("out").join(name).exists(), "{name}");
     }

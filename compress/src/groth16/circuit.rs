@@ -48,7 +48,7 @@ const PLUS_ONE: u32 = 0;
 const MINUS_ONE: u32 = 1;
 
 /// One sparse matrix by rows. Values are positions in the coefficient table of the shape: a
-/// circuit of many million terms has few different coefficients.
+/// coefficient that occurs often is kept once.
 #[derive(Clone, Debug)]
 pub(super) struct SparseMatrix {
     /// Where the terms of each row end, after a leading zero.
