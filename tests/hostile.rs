@@ -1,13 +1,14 @@
 //! Every decoder and verifier of outside data on damaged bytes: the targets of `tests/fuzz`, with
 //! random changes of honest bytes instead of a fuzzer.
 //!
-//! `FOLDNET_HOSTILE_CASES` changes the number of cases of a target.
+//! With `FOLDNET_HOSTILE_SECONDS` a target runs that long instead of for a fixed number of cases.
 
 #[path = "fuzz/src/targets.rs"]
 mod targets;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
+use std::time::{Duration, Instant};
 use targets::TARGETS;
 
 /// Changes tried of every honest input.
@@ -70,16 +71,24 @@ fn overwrite(bytes: &mut [u8], at: usize, mut with: impl FnMut(&mut u8), length:
 fn attack(name: &str, cases: usize) {
     let target = TARGETS.iter().find(|target| target.name == name);
     let target = target.expect("a target");
-    let number = std::env::var("FOLDNET_HOSTILE_CASES");
-    let cases = number.map_or(cases, |cases| cases.parse().expect("a number"));
-    let mut rng = ChaCha20Rng::seed_from_u64(11);
-    for honest in (target.seeds)() {
-        (target.run)(&honest);
-        for _ in 0..cases {
-            (target.run)(&changed(&honest, &mut rng));
-        }
-    }
+    let honest = (target.seeds)();
+    honest.iter().for_each(|bytes| (target.run)(bytes));
     (target.run)(&[]);
+    let seconds = std::env::var("FOLDNET_HOSTILE_SECONDS");
+    let seconds = seconds.map(|seconds| Duration::from_secs(seconds.parse().expect("a number")));
+    let clock = Instant::now();
+    let mut rng = ChaCha20Rng::seed_from_u64(11);
+    let mut done = 0;
+    while seconds
+        .as_ref()
+        .map_or(done < cases, |limit| clock.elapsed() < *limit)
+    {
+        for bytes in &honest {
+            (target.run)(&changed(bytes, &mut rng));
+        }
+        done += 1;
+    }
+    println!("{name}: {} cases", done * honest.len());
 }
 
 #[test]
