@@ -27,6 +27,7 @@ use foldnet_gadgets::step::StepCircuit;
 use foldnet_gadgets::transcript::Transcript;
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Domain of the transcript.
 pub const DECIDER: Tag = Tag::new("foldnet decider");
@@ -94,7 +95,6 @@ pub struct Left<C: Cycle> {
 }
 
 /// What a prover holds once the argument is made: its claim, and what opens it.
-#[derive(Debug)]
 pub struct Argued<C: Cycle> {
     /// The argument.
     pub argument: Argument<C>,
@@ -104,6 +104,13 @@ pub struct Argued<C: Cycle> {
     pub table: Vec<C::F>,
     /// The blind of its commitment.
     pub blind: C::F,
+}
+
+/// The combined polynomial is a secret: the debug form shows its length only.
+impl<C: Cycle> fmt::Debug for Argued<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Argued({} entries)", self.table.len())
+    }
 }
 
 impl<C: Cycle> Shapes<C> {

@@ -22,6 +22,7 @@ use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::step::StepCircuit;
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Everything public about the last fold. It hides what the running instances hide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +66,7 @@ pub struct Remaining<C: Cycle> {
 }
 
 /// The witnesses of [`Remaining`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RemainingWitness<C: Cycle> {
     /// Of every running instance.
     pub running: Vec<Witness<C::Primary>>,
@@ -75,6 +76,14 @@ pub struct RemainingWitness<C: Cycle> {
     pub table: Vec<C::F>,
     /// The blind of their commitment.
     pub blind: C::F,
+}
+
+/// Witnesses are secrets: the debug form shows lengths only.
+impl<C: Cycle> fmt::Debug for RemainingWitness<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kinds, entries) = (self.running.len(), self.table.len());
+        write!(f, "RemainingWitness({kinds} kinds, {entries} weights)")
+    }
 }
 
 impl<C: Cycle> Recursion<C> {
