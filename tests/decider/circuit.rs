@@ -25,7 +25,11 @@ type Q = <Bn254 as Cycle>::Q;
 type Forged = DeciderInputs<Bn254>;
 
 /// Public inputs, in order.
-const PUBLIC: [&str; 3] = ["public p", "public gamma", "public f"];
+const PUBLIC: [&str; 3] = [
+    "public data/public p",
+    "public data/public gamma",
+    "public data/public f",
+];
 
 struct Named {
     inputs: Forged,
@@ -495,12 +499,12 @@ fn line_31_false_kind_selectors_fail_by_name() {
 #[test]
 fn line_20_the_public_inputs_are_bound() {
     let public = &NAMED.public;
-    let cases = [("public p", "public data/p"), ("public f", "public data/f")];
+    let cases = [(PUBLIC[0], "public data/p"), (PUBLIC[2], "public data/f")];
     for (i, (path, expected)) in [0, 2].into_iter().zip(cases) {
         let failures = NAMED.failures_with(&[(path, public[i] + Fr::ONE)]);
         assert_eq!(failures, [expected]);
     }
-    let failures = NAMED.failures_with(&[("public gamma", public[1] + Fr::ONE)]);
+    let failures = NAMED.failures_with(&[(PUBLIC[1], public[1] + Fr::ONE)]);
     assert!(
         failures
             .iter()

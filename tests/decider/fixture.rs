@@ -15,7 +15,7 @@ use foldnet::model::plan::PlanOptions;
 use foldnet::model::random;
 use foldnet::program::Program;
 use foldnet::progress::Silent;
-use foldnet::session::{Architecture, Committed, Inference, Session};
+use foldnet::session::{Architecture, Committed, Session};
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
 use foldnet_layers::chain::Chain;
 use halo2curves::bn256::Fr;
@@ -155,7 +155,6 @@ pub struct Inferred {
     pub run: Recursion<Bn254>,
     pub digests: Statement<Fr>,
     pub elements: Vec<Fr>,
-    pub inferences: Vec<Inference>,
 }
 
 impl Networks {
@@ -223,7 +222,6 @@ impl Networks {
             run,
             digests,
             elements,
-            inferences,
         }
     }
 }
