@@ -273,7 +273,8 @@ fn field_element(text: &str) -> Result<<Bn254 as Cycle>::F, String> {
     if digits.is_empty() || digits.len() > 64 {
         return Err("expected 0x and 1 to 64 hex digits".into());
     }
-    parse_model_id(&format!("0x{digits:0>64}")).map_err(|error| error.to_string())
+    parse_model_id(&format!("0x{digits:0>64}"))
+        .map_err(|_| "expected hex digits of a number below the field's order (2^253 is)".into())
 }
 
 fn model_id(text: &str) -> Result<<Bn254 as Cycle>::F, String> {

@@ -3,7 +3,7 @@
 use super::args::{Export, ExportCircuit, ExportContract, ExportSnarkjs};
 use super::output::{self, Report};
 use super::progress::TerminalProgress;
-use super::succinct::{Call, call, decider, verifying_key};
+use super::succinct::{Call, call, decider, judge_groth16, verifying_key};
 use super::verify::set_up;
 use super::{check_outputs, open_program};
 use crate::artefact::show_model_id;
@@ -90,6 +90,7 @@ fn contract(options: &ExportContract, cache: Option<&Path>) -> anyhow::Result<()
     report.number("verifying key", "verifying_key", key.identity().to_string());
     if let Some(proof) = proof {
         let call = call(&session, (committed.model, &key), &decider, &proof)?;
+        judge_groth16(&call, &proof)?;
         write_call(&folder, &call, &proof)?;
     }
     report.line("written to", options.output.display());
@@ -178,6 +179,7 @@ fn snarkjs(options: &ExportSnarkjs, cache: Option<&Path>) -> anyhow::Result<()> 
     let decider = decider(&session, &shapes, proof.about.inferences.len());
     let key = verifying_key(&decider, None, cache)?;
     let call = call(&session, (committed.model, &key), &decider, &proof)?;
+    judge_groth16(&call, &proof)?;
     let decoded = ContractProof::decode(&call.parameters, &proof.proof);
     let decoded = decoded.map_err(|refusal| Error::from(DeciderError::from(refusal)))?;
     let mut statement = vec![proof.context];

@@ -35,6 +35,16 @@ pub enum DeciderError {
         /// What is wrong with it.
         source: foldnet_compress::groth16::Error,
     },
+    /// The proving key of a verifying key is missing.
+    #[error(
+        "{} has no proving key beside it; put that file back, or delete this one to have another \
+         key made, under which contracts and proofs of the old one are worth nothing",
+        path.display()
+    )]
+    Alone {
+        /// The verifying key.
+        path: PathBuf,
+    },
     /// A file beside the keys cannot be read or written.
     #[error(transparent)]
     File(#[from] crate::files::FileError),

@@ -124,10 +124,10 @@ impl<'a> Groth16Cache<'a> {
         progress.start(Stage::DeciderKeys, 2);
         let shape = self.shape(decider)?;
         progress.advance(1);
-        let path = self.path("proving");
-        let proving = match path.as_deref().filter(|path| path.exists()) {
-            Some(path) => ProvingKey::load(path, &shape).map_err(about(path))?,
+        let proving = match self.proving(&shape)? {
+            Some(key) => key,
             None => {
+                self.check_alone()?;
                 let key = ProvingKey::development(&shape, rng)?;
                 self.keep(&key)?;
                 key
@@ -138,17 +138,38 @@ impl<'a> Groth16Cache<'a> {
         Ok(Groth16Keys { shape, proving })
     }
 
-    /// Writes a proving key and its verifying key. The proving key comes last: as long as it is
-    /// missing the others are made again.
+    /// The proving key, if it was made or imported here. A verifying key that is missing beside it is
+    /// written again.
+    fn proving(&self, shape: &Shape) -> Result<Option<ProvingKey>, DeciderError> {
+        let Some(path) = self.path("proving").filter(|path| path.exists()) else {
+            return Ok(None);
+        };
+        let key = ProvingKey::load(&path, shape).map_err(about(&path))?;
+        if let Some(path) = self.path("verifying").filter(|path| !path.exists()) {
+            key.verifying_key().save(&path).map_err(about(&path))?;
+        }
+        Ok(Some(key))
+    }
+
+    /// A verifying key without its proving key is not replaced: contracts and proofs may depend on it.
+    fn check_alone(&self) -> Result<(), DeciderError> {
+        match self.path("verifying").filter(|path| path.exists()) {
+            Some(path) => Err(DeciderError::Alone { path }),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a proving key and its verifying key, which [`Self::proving`] writes again if it is
+    /// missing.
     fn keep(&self, key: &ProvingKey) -> Result<(), DeciderError> {
         let (Some(verifying), Some(proving)) = (self.path("verifying"), self.path("proving"))
         else {
             return Ok(());
         };
         create_directory(self.directory)?;
+        key.save(&proving).map_err(about(&proving))?;
         let verifying_key = key.verifying_key();
-        verifying_key.save(&verifying).map_err(about(&verifying))?;
-        key.save(&proving).map_err(about(&proving))
+        verifying_key.save(&verifying).map_err(about(&verifying))
     }
 
     /// Keeps the key that a ceremony ended with, in place of any other.
