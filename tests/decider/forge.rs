@@ -7,7 +7,7 @@ use crate::common::{tensor, toy_model, toy_program, toy_run, toy_step};
 use crate::fixture::*;
 use ff::Field;
 use foldnet::decider::spartan::{
-    Argued, Batched, Left, argue_ended, check, check_instances, open, verify,
+    Argued, Batched, Left, Proof, argue_ended, check, check_instances, open, verify,
 };
 use foldnet::fold::ending::{Ending, RemainingWitness};
 use foldnet::fold::prover::{LastStep, Recursion, Start, Step};
@@ -43,10 +43,14 @@ fn attempt<C: HasFixture>(statement: &Statement<C::F>, ended: Ended<C>) -> Strin
 /// The verdict on what a forged argument is opened to.
 fn finish<C: HasFixture>(statement: &Statement<C::F>, argued: Argued<C>) -> String {
     let fixture = C::fixture();
-    match open(&fixture.params, argued) {
-        Ok(proof) => fixture.verdict(statement, &proof),
-        Err(error) => format!("not made: {error}"),
-    }
+    let (argument, blind) = (argued.argument.clone(), argued.blind);
+    // Our prover refuses to open a false claim on BN254; a foreign opening takes its place.
+    let proof = open(&fixture.params, argued).unwrap_or_else(|_| Proof {
+        argument,
+        blind,
+        opening: fixture.proof.opening.clone(),
+    });
+    fixture.verdict(statement, &proof)
 }
 
 fn assert_rejected(expected: &str, verdict: &str) {
@@ -489,7 +493,7 @@ fn shifted_evaluations_on<C: HasFixture>() {
         evaluations[j] -= factor(i);
         // The sum-check cannot tell.
         let left = check(params, shapes, statement, &argument).unwrap();
-        let mut forged = foldnet::decider::spartan::Proof {
+        let mut forged = Proof {
             opening: C::fixture().proof.opening.clone(),
             blind: honest.blind,
             argument: argument.clone(),
