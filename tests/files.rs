@@ -115,7 +115,7 @@ fn the_wrong_file_is_named() {
         files::decode_container(&*bytes, Kind::SpartanProof, "pasta", LIMIT).expect_err("kind");
     let text = error.to_string();
     assert!(
-        text.contains("\"proof\"") && text.contains("\"model\""),
+        text.contains("\"spartan-proof\"") && text.contains("\"model\""),
         "{text}"
     );
     let error = files::decode_container(&*bytes, Kind::Model, "bn254", LIMIT).expect_err("curve");

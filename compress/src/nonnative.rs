@@ -709,7 +709,7 @@ impl<F: CircuitField, Q: CircuitField> NonNative<F, Q> {
         self.inner_product(cs, name, &[(a.clone(), b.clone())])
     }
 
-    /// `sum_i a_i b_i`: unreduced if it is short, otherwise one congruence per [`PAIRS`] products.
+    /// `sum_i a_i b_i`: unreduced if it is short, otherwise one congruence per `PAIRS` products.
     ///
     /// # Errors
     /// [`NonNativeError::Bound`] when an operand is too large to be reduced.

@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | local | column `(o, t, s')`, all `o`, `t` | `eq(o) eq(t) sum v X_s Y_s'` |
 //! | shift | column `(o, t - 1, s')`, all `o`, `t >= 1` | `eq(o) next(t) sum v X_s Y_s'` |
-//! | single rows | rows `(t, s)`, or `s` of all `t`, of all or some `o`, times a [`Column`] | one product each |
+//! | single rows | rows `(t, s)`, or `s` of all `t`, of all or some `o`, times a `Column` | one product each |
 //!
 //! where `X`, `Y` are the eq tables of the slot bits, `eq` the product
 //! `prod (x y + (1 - x)(1 - y))` and `next` the extension of `t' = t - 1`. A column of a single row
