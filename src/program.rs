@@ -1,6 +1,7 @@
 //! Compiled programs: an integer network cut into steps of few kinds, with its weights.
 
 use crate::error::Error;
+use crate::fold::error::FoldError;
 use crate::model::integer::{IntegerNetwork, OutOfRange, QuantisedInput};
 use crate::model::plan::{Plan, PlanOptions};
 use crate::weights::WeightStore;
@@ -25,22 +26,50 @@ pub struct Tensor {
     pub scale: f64,
 }
 
+/// `values` with zeros up to the capacity, all of them activations of `bits` bits: others would pack
+/// to the elements of other values.
+///
+/// # Errors
+/// [`Error::Length`] for another number of values, [`FoldError::Statement`] for a value that no circuit
+/// accepts; both name `what` they are.
+pub(crate) fn activations(
+    what: &'static str,
+    values: &[i64],
+    (length, capacity): (usize, usize),
+    bits: u32,
+) -> Result<Vec<i64>, Error> {
+    let padded = pad(what, values, (length, capacity))?;
+    let (low, high) = tensor::range(bits);
+    if padded.iter().any(|value| *value < low || *value > high) {
+        return Err(FoldError::Statement { what }.into());
+    }
+    Ok(padded)
+}
+
+fn pad(
+    what: &'static str,
+    values: &[i64],
+    (length, capacity): (usize, usize),
+) -> Result<Vec<i64>, Error> {
+    if values.len() != length || length > capacity {
+        return Err(Error::Length {
+            what,
+            expected: length,
+            got: values.len(),
+        });
+    }
+    let mut padded = values.to_vec();
+    padded.resize(capacity, 0);
+    Ok(padded)
+}
+
 impl Tensor {
     /// `values` with zeros up to the capacity.
     ///
     /// # Errors
     /// [`Error::Length`] for another number of values, naming `what` they are.
     pub fn pad(&self, what: &'static str, values: &[i64]) -> Result<Vec<i64>, Error> {
-        if values.len() != self.length || self.length > self.capacity {
-            return Err(Error::Length {
-                what,
-                expected: self.length,
-                got: values.len(),
-            });
-        }
-        let mut padded = values.to_vec();
-        padded.resize(self.capacity, 0);
-        Ok(padded)
+        pad(what, values, (self.length, self.capacity))
     }
 
     /// Rounds floats to integers of `bits` bits: `clamp(round(x / scale))`.

@@ -3,13 +3,12 @@
 use crate::artefact::check_architecture;
 use crate::decider::spartan::Shapes;
 use crate::error::Error;
-use crate::fold::error::FoldError;
 use crate::fold::params::Params;
 use crate::fold::prover::{Recursion, Start, Step, StepWeights};
 use crate::fold::verifier::{self, Statement};
 use crate::key::KeyCache;
 use crate::key::source::KeySource;
-use crate::program::{Outline, Program, Tensor};
+use crate::program::{Outline, Program, Tensor, activations};
 use crate::progress::{Progress, Stage};
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
@@ -323,12 +322,9 @@ impl<C: Cycle> Session<C> {
             ..
         } = &self.architecture;
         let digest = |what, tensor: &Tensor, values: &[i64]| {
-            let padded = tensor.pad(what, values)?;
-            let (low, high) = tensor::range(*bits);
-            if padded.iter().any(|value| *value < low || *value > high) {
-                return Err(foreign(what));
-            }
-            Ok(tensor::digest(&self.hash, &padded, *bits))
+            let sizes = (tensor.length, tensor.capacity);
+            let padded = activations(what, values, sizes, *bits)?;
+            Ok::<_, Error>(tensor::digest(&self.hash, &padded, *bits))
         };
         let inferences = inferences
             .iter()
@@ -341,9 +337,4 @@ impl<C: Cycle> Session<C> {
             .collect::<Result<_, Error>>()?;
         Ok(Statement { model, inferences })
     }
-}
-
-/// The rejection of a statement that no proof can be for.
-fn foreign(what: &'static str) -> Error {
-    Error::Fold(FoldError::Statement { what })
 }

@@ -16,7 +16,6 @@ use foldnet_gadgets::cycle::Bn254;
 use halo2curves::bn256::Fr;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use std::time::Instant;
 
 fn program(depth: usize, width: usize, seed: u64) -> Program {
     let network = random::network(depth, width, seed).unwrap();
@@ -26,14 +25,8 @@ fn program(depth: usize, width: usize, seed: u64) -> Program {
 #[test]
 fn a_small_network_is_proven_to_the_contract() {
     let program = program(3, 12, 5);
-    let clock = Instant::now();
     let session: Session<Bn254> =
         Session::new(&Architecture::from(program.outline()), None, &mut Silent).unwrap();
-    println!(
-        "kinds {:?}, session {:?}",
-        session.params().constraints(),
-        clock.elapsed()
-    );
     let committed = session.commit(&program, &mut Silent).unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let inputs = [random::input(12, &mut rng)];
@@ -50,32 +43,17 @@ fn a_small_network_is_proven_to_the_contract() {
     };
     let (run, inferences, _) = prove(&mut rng);
     let statement = session.statement(committed.model, &inferences).unwrap();
-    let clock = Instant::now();
     let shapes = session.shapes().unwrap();
-    println!("shapes {:?}", clock.elapsed());
-    let clock = Instant::now();
     let proof = spartan::prove(session.params(), &shapes, run, &statement, &mut rng).unwrap();
-    println!("spartan {:?}", clock.elapsed());
-    let clock = Instant::now();
     spartan::verify(session.params(), &shapes, &statement, &proof).unwrap();
-    println!("spartan verified {:?}", clock.elapsed());
 
     let decider = Decider {
         params: session.params(),
         shapes: &shapes,
         statement: StatementShape::new(session.architecture(), 1),
     };
-    let clock = Instant::now();
     let shape = decider.shape().unwrap();
-    println!(
-        "{shape:?} {} rows {} terms {:?}",
-        shape.rows(),
-        shape.terms(),
-        clock.elapsed()
-    );
-    let clock = Instant::now();
     let key = ProvingKey::development(&shape, &mut rng).unwrap();
-    println!("set-up {:?}", clock.elapsed());
     let (run, inferences, _) = prove(&mut rng);
     let elements = decider.statement.pack::<Fr>(&inferences).unwrap();
     let claimed = Claimed {
@@ -83,11 +61,9 @@ fn a_small_network_is_proven_to_the_contract() {
         elements: &elements,
         context: Fr::from(7),
     };
-    let clock = Instant::now();
     let proof = decider
         .prove((&key, &shape), run, &claimed, &mut rng)
         .unwrap();
-    println!("groth16 {:?}", clock.elapsed());
     let parameters = decider
         .parameters(key.verifying_key(), committed.model)
         .unwrap();
@@ -101,6 +77,5 @@ fn a_small_network_is_proven_to_the_contract() {
     let mut machine = Machine::deploy(&parameters).unwrap();
     let data = calldata(&words, &bytes);
     let execution = machine.call(&data).unwrap();
-    println!("{} bytes {:?}", data.len(), execution);
     assert_eq!(execution.verdict, Ok(()));
 }

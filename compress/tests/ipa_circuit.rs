@@ -652,12 +652,9 @@ fn the_shape_does_not_depend_on_the_proof() {
             .unwrap();
         cs.into_matrices()
     };
-    let (real, placeholder) = (shape(&proof), shape(&pair::Proof::placeholder(3)));
-    assert_eq!(
-        (real.rows, real.variables),
-        (placeholder.rows, placeholder.variables)
-    );
-    assert!(real.a == placeholder.a && real.b == placeholder.b && real.c == placeholder.c);
+    let (real, sample) = (shape(&proof), shape(&pair::Proof::sample(3)));
+    assert_eq!((real.rows, real.variables), (sample.rows, sample.variables));
+    assert!(real.a == sample.a && real.b == sample.b && real.c == sample.c);
 
     let mut witness = WitnessSystem::<F>::new();
     setup
@@ -743,9 +740,9 @@ fn times() {
     let (key, layout) = (setup.key(), Layout::cheapest(11));
     let mut shape = ShapeSystem::<F>::new();
     let start = Instant::now();
-    let placeholder = pair::Proof::placeholder(11);
+    let sample = pair::Proof::sample(11);
     setup
-        .synthesise(&mut shape, &key, layout, &statement, &placeholder)
+        .synthesise(&mut shape, &key, layout, &statement, &sample)
         .unwrap();
     println!("shape of {} rows: {:?}", shape.rows(), start.elapsed());
     drop(shape);

@@ -3,11 +3,10 @@
 use super::args::{Export, ExportCircuit, ExportContract, ExportSnarkjs};
 use super::output::{self, Report};
 use super::progress::TerminalProgress;
-use super::succinct::{Call, call, decider, judge_groth16, verifying_key};
+use super::succinct::{Call, call, decider, failed, judge_groth16, verifying_key};
 use super::verify::set_up;
 use super::{check_outputs, open_program};
 use crate::artefact::show_model_id;
-use crate::decider::error::DeciderError;
 use crate::decider::keys::Groth16Cache;
 use crate::error::Error;
 use crate::files::{self, Access, hex};
@@ -181,7 +180,7 @@ fn snarkjs(options: &ExportSnarkjs, cache: Option<&Path>) -> anyhow::Result<()> 
     let call = call(&session, (committed.model, &key), &decider, &proof)?;
     judge_groth16(&call, &proof)?;
     let decoded = ContractProof::decode(&call.parameters, &proof.proof);
-    let decoded = decoded.map_err(|refusal| Error::from(DeciderError::from(refusal)))?;
+    let decoded = decoded.map_err(failed)?;
     let mut statement = vec![proof.context];
     statement.extend(decider.statement.pack::<Fr>(&proof.about.inferences)?);
     let count = call.parameters.count;
@@ -190,8 +189,8 @@ fn snarkjs(options: &ExportSnarkjs, cache: Option<&Path>) -> anyhow::Result<()> 
     let inputs = [inputs.p, inputs.gamma, inputs.f];
     let words = decoded.words();
     let groth16 = words.get(words.len().saturating_sub(evm::GROTH16_WORDS)..);
-    let groth16 = groth16::Proof::from_bytes(groth16.unwrap_or_default().as_flattened())
-        .map_err(|rejected| Error::from(DeciderError::from(rejected)))?;
+    let groth16 =
+        groth16::Proof::from_bytes(groth16.unwrap_or_default().as_flattened()).map_err(failed)?;
     fs::create_dir_all(&options.output).with_context(|| options.output.display().to_string())?;
     let folder = Folder(&options.output);
     folder.value("proof.json", &json::proof(&groth16))?;

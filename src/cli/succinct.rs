@@ -151,7 +151,7 @@ pub(super) fn verifying_key(
         let got = key.circuit().to_string();
         if got != expected {
             let error = DeciderError::Circuit { expected, got };
-            return Err(Error::from(error)).with_context(name);
+            return Err(failed(error)).with_context(name);
         }
         return Ok(key);
     }
@@ -183,11 +183,15 @@ pub(super) fn call(
     })
 }
 
+/// An error of succinct proofs as the library's.
+pub(super) fn failed(error: impl Into<DeciderError>) -> Error {
+    Error::from(error.into())
+}
+
 /// Verifies a `groth16` proof natively.
 pub(super) fn judge_groth16(call: &Call, proof: &Groth16Proof) -> anyhow::Result<()> {
     let verdict = verify_public(&call.parameters, &call.statement, &proof.proof);
-    verdict.map_err(|refusal| Error::from(DeciderError::from(refusal)))?;
-    Ok(())
+    Ok(verdict.map_err(failed)?)
 }
 
 /// Deploys the contract into the embedded machine, calls it, and reports verdict and gas.
@@ -197,11 +201,8 @@ pub(super) fn run_contract(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let data = calldata(&call.statement, &proof.proof);
-    let mut machine =
-        Machine::deploy(&call.parameters).map_err(|e| Error::from(DeciderError::from(e)))?;
-    let execution = machine
-        .call(&data)
-        .map_err(|e| Error::from(DeciderError::from(e)))?;
+    let mut machine = Machine::deploy(&call.parameters).map_err(failed)?;
+    let execution = machine.call(&data).map_err(failed)?;
     let gas = execution.gas;
     let verdict = match &execution.verdict {
         Ok(()) => "accepted".to_owned(),

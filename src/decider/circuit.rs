@@ -284,14 +284,11 @@ struct Derived<F: foldnet_gadgets::CircuitField> {
 }
 
 impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
-    /// Synthesises the circuit with public inputs `(p, gamma, f)` and returns `D` and `p`.
+    /// Synthesises the circuit with public inputs `(p, gamma, f)`.
     ///
     /// # Errors
     /// Those of the system, and of a witness whose parts have the wrong lengths.
-    pub fn constrain<CS: ConstraintSystem<C::F>>(
-        &self,
-        cs: &mut CS,
-    ) -> Result<(Vec<C::F>, C::F), SynthesisError> {
+    pub fn constrain<CS: ConstraintSystem<C::F>>(&self, cs: &mut CS) -> Result<(), SynthesisError> {
         let allocated = self.allocate(cs)?;
         self.fix_state(&mut cs.namespace(|| "state"), &allocated)?;
         let recursion = &allocated.recursion;
@@ -314,7 +311,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         cs: &mut CS,
         allocated: &Allocated<C::F>,
         derived: Derived<C::F>,
-    ) -> Result<(Vec<C::F>, C::F), SynthesisError> {
+    ) -> Result<(), SynthesisError> {
         let points = allocated.running.iter().flat_map(|u| &u.points);
         let mut commitments = Vec::with_capacity(3 * allocated.running.len() + 1);
         for (i, point) in points.chain([&allocated.accumulated]).enumerate() {
@@ -344,7 +341,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         }
         let public_fingerprint = cs.public_wire(|| "public f", fingerprint.value())?;
         cs.enforce_equal(|| "f", &fingerprint, &public_fingerprint);
-        Ok((elements.iter().map(Wire::value).collect(), digest.value()))
+        Ok(())
     }
 
     /// The start of the transcript: statement, folded instances, accumulator.
@@ -484,8 +481,6 @@ impl<C: Cycle> DeciderInputs<C> {
         }
         variables.push(params.weight_variables);
         let cyclefold = shapes.cyclefold.dimensions();
-        let rounds = pair_variables(params);
-        let round = [recursion.cyclefold_fresh; 2];
         DeciderInputs {
             running: vec![recursion.running.clone(); kinds],
             recursion,
@@ -493,14 +488,7 @@ impl<C: Cycle> DeciderInputs<C> {
             proofs: Proofs {
                 kinds: dimensions.map(spartan::Proof::zero).collect(),
                 cyclefold: spartan::Proof::zero(cyclefold),
-                pair: ipa::pair::Proof {
-                    cross: [C::Q::ZERO; 2],
-                    opening: ipa::Proof {
-                        rounds: vec![round; rounds],
-                        scalar: C::Q::ZERO,
-                        blind: C::Q::ZERO,
-                    },
-                },
+                pair: ipa::pair::Proof::sample(pair_variables(params)),
                 batch: batch::Proof::zero(&variables),
             },
             blind: zero,

@@ -28,7 +28,7 @@ use rand_core::{CryptoRng, RngCore};
 
 impl<S: StepCircuit<Fr>> Circuit for DeciderCircuit<'_, Bn254, S> {
     fn synthesize<CS: ConstraintSystem<Fr>>(&self, cs: &mut CS) -> Result<(), SynthesisError> {
-        self.constrain(cs).map(|_| ())
+        self.constrain(cs)
     }
 }
 
@@ -196,9 +196,10 @@ impl<S: StepCircuit<Fr>> Decider<'_, S> {
         gamma: Fr,
     ) -> Result<DeciderInputs<Bn254>, DeciderError> {
         let ending = argument.ending;
+        let recursion = ending.inputs(self.params, claimed.digests)?;
         Ok(DeciderInputs {
-            recursion: ending.inputs(self.params, claimed.digests)?,
-            running: ending.verify(self.params, claimed.digests)?.running,
+            running: ending.remaining(self.params, &recursion)?.running,
+            recursion,
             statement: claimed.elements.to_vec(),
             proofs: argument.proofs,
             blind,

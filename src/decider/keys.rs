@@ -1,9 +1,10 @@
 //! Groth16 keys of an architecture: made or imported once, kept beside the commitment keys.
 //!
-//! Three files belong together: the circuit, the proving key and the verifying key. Their name is a
-//! digest of everything that fixes the circuit: its version, `pp`, which binds shapes and commitment
-//! keys, the number of inferences, and the packing of inputs and outputs. A proving key names its circuit by
-//! digest, so that files that do not belong together are refused.
+//! These files belong together: the circuit, the proving key, the verifying key, and the name of the
+//! circuit for those who only verify. Their own name is a digest of everything that fixes the circuit:
+//! its version, `pp`, which binds shapes and commitment keys, the number of inferences, and the packing
+//! of inputs and outputs. A proving key names its circuit by digest, so that files that do not belong
+//! together are refused.
 
 use crate::decider::circuit::VERSION;
 use crate::decider::error::DeciderError;
@@ -63,7 +64,7 @@ impl<'a> Groth16Cache<'a> {
         Groth16Cache { directory, name }
     }
 
-    /// The file of a part: `circuit`, `proving` or `verifying`.
+    /// The file of a part: `circuit`, `proving`, `verifying` or `name`.
     pub fn path(&self, part: &str) -> Option<PathBuf> {
         let name = format!("groth16-{}.{part}", self.name);
         self.directory.map(|directory| directory.join(name))
@@ -167,6 +168,13 @@ impl<'a> Groth16Cache<'a> {
             return Ok(());
         };
         create_directory(self.directory)?;
+        // An interruption must not leave the verifying key of another proving key.
+        if verifying.exists() {
+            fs::remove_file(&verifying).map_err(|source| DeciderError::Read {
+                path: verifying.clone(),
+                source,
+            })?;
+        }
         key.save(&proving).map_err(about(&proving))?;
         let verifying_key = key.verifying_key();
         verifying_key.save(&verifying).map_err(about(&verifying))

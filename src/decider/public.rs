@@ -12,7 +12,8 @@ use foldnet_gadgets::hash::Tag;
 /// Domain of `p`.
 pub const PUBLIC: Tag = Tag::new("foldnet public data");
 
-/// The public data over an element type: values natively, wires in the circuit.
+/// The public data of the circuit, in the order in which
+/// [`foldnet_compress::evm::public_data`] gives them to the verifier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicData<T> {
     /// Against replay: chain, contract and nonce, or zero.

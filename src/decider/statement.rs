@@ -5,8 +5,7 @@
 //! elements from a contract's calldata may ignore them.
 
 use crate::error::Error;
-use crate::fold::error::FoldError;
-use crate::program::Tensor;
+use crate::program::{Tensor, activations};
 use crate::session::{Architecture, Inference};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
@@ -41,20 +40,7 @@ impl Packing {
         what: &'static str,
         values: &[i64],
     ) -> Result<Vec<F>, Error> {
-        if values.len() != self.length || self.length > self.capacity {
-            return Err(Error::Length {
-                what,
-                expected: self.length,
-                got: values.len(),
-            });
-        }
-        let (low, high) = tensor::range(self.bits);
-        // Values outside would pack to the elements of other values.
-        if values.iter().any(|value| *value < low || *value > high) {
-            return Err(FoldError::Statement { what }.into());
-        }
-        let mut padded = values.to_vec();
-        padded.resize(self.capacity, 0);
+        let padded = activations(what, values, (self.length, self.capacity), self.bits)?;
         Ok(tensor::pack(&padded, self.bits))
     }
 
@@ -165,6 +151,7 @@ impl StatementShape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fold::error::FoldError;
     use foldnet_gadgets::field::power_of_two;
     use foldnet_gadgets::mock::MockSystem;
     use halo2curves::bn256::Fr;

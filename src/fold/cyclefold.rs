@@ -19,7 +19,7 @@
 //! constraints, and rows `0 * 0 = 0`. The layout permutes and pads; it cannot change what is proven.
 
 use crate::fold::error::FoldError;
-use crate::fold::r1cs::{Fresh, FreshWitness, Proven, Shape};
+use crate::fold::r1cs::{Fresh, FreshWitness, Instance, Proven, Shape};
 use crate::key::CommitmentKey;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
@@ -177,6 +177,36 @@ impl<C: Cycle> Operations<C> {
             io.extend(point.coordinates());
         }
         io
+    }
+}
+
+impl<C: Cycle> Operations<C> {
+    /// The operations of one primary fold, with the last one and its challenge.
+    pub fn of_fold(
+        fold: Challenge,
+        running: &Instance<C::Primary>,
+        fresh: &Fresh<C::Primary>,
+        cross: &Commitment<C::Primary>,
+        folded: &Instance<C::Primary>,
+        (accumulate, accumulation): (Challenge, Operation<C::Primary>),
+    ) -> Self {
+        let p = running.segments.iter().chain([&running.error]);
+        let q = fresh.segments.iter().chain([cross]);
+        let results = folded.segments.iter().chain([&folded.error]);
+        let mut operations = [accumulation; OPERATIONS];
+        let (folds, _) = operations.split_at_mut(OPERATIONS - 1);
+        for (slot, ((p, q), result)) in folds.iter_mut().zip(p.zip(q).zip(results)) {
+            *slot = Operation {
+                p: *p,
+                q: *q,
+                result: *result,
+            };
+        }
+        Operations {
+            fold,
+            accumulate,
+            operations,
+        }
     }
 }
 

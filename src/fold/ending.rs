@@ -8,12 +8,12 @@
 //! the statement, never receives them, and folds by itself ([`Ending::verify`]).
 
 use crate::fold::augmented::Inputs;
-use crate::fold::cyclefold::{self, Operation, Operations};
+use crate::fold::cyclefold::{self, Operations};
 use crate::fold::error::FoldError;
 use crate::fold::params::Params;
 use crate::fold::prover::Recursion;
-use crate::fold::r1cs::{Fresh, Instance, Witness};
-use crate::fold::state::{Accumulator, CycleFoldChallenge, StatePreimage, batch_start};
+use crate::fold::r1cs::{Fresh, Instance, Witness, check_length};
+use crate::fold::state::{Accumulator, CycleFoldChallenge, State, StatePreimage};
 use crate::fold::verifier::Statement;
 use ff::Field;
 use foldnet_gadgets::challenge::Challenge;
@@ -146,13 +146,21 @@ impl<C: Cycle> Ending<C> {
         params: &Params<C, S>,
         statement: &Statement<C::F>,
     ) -> Result<Remaining<C>, FoldError> {
-        let inputs = self.inputs(params, statement)?;
+        self.remaining(params, &self.inputs(params, statement)?)
+    }
+
+    /// What remains after the fold that these inputs describe.
+    pub(crate) fn remaining<S: StepCircuit<C::F>>(
+        &self,
+        params: &Params<C, S>,
+        inputs: &Inputs<C>,
+    ) -> Result<Remaining<C>, FoldError> {
         let mut running = self.running.clone();
         let kinds = running.len();
         *running.get_mut(self.kind).ok_or(FoldError::Kind {
             got: self.kind,
             kinds,
-        })? = inputs.folded;
+        })? = inputs.folded.clone();
         let [.., accumulation] = &inputs.operations.operations;
         let fresh = Fresh {
             segments: vec![self.cyclefold_fresh],
@@ -211,7 +219,9 @@ impl<C: Cycle> Ending<C> {
         let hash = context.fold_challenge(params.pp, self.kind, digest, &fresh, &self.cross);
         let challenge = Challenge::from_hash(&hash);
         let folded = running.fold(challenge.scalar(context.lambda), &fresh, &self.cross);
-        let operations = self.operations(params, running, &fresh, &folded, challenge);
+        let last = self.accumulator.join(context.lambda);
+        let cross = &self.cross;
+        let operations = Operations::of_fold(challenge, running, &fresh, cross, &folded, last);
         let [.., accumulation] = &operations.operations;
         let cyclefold_hash = context.cyclefold_challenge(&CycleFoldChallenge {
             pp: params.pp,
@@ -245,67 +255,25 @@ impl<C: Cycle> Ending<C> {
         })
     }
 
-    /// The point operations of the last fold.
-    fn operations<S: StepCircuit<C::F>>(
-        &self,
-        params: &Params<C, S>,
-        running: &Instance<C::Primary>,
-        fresh: &Fresh<C::Primary>,
-        folded: &Instance<C::Primary>,
-        fold: Challenge,
-    ) -> Operations<C> {
-        let mut operations = cyclefold::sample::<C>().operations;
-        let p = running.segments.iter().chain([&running.error]);
-        let q = fresh.segments.iter().chain([&self.cross]);
-        let results = folded.segments.iter().chain([&folded.error]);
-        for (slot, ((p, q), result)) in operations.iter_mut().zip(p.zip(q).zip(results)) {
-            *slot = Operation {
-                p: *p,
-                q: *q,
-                result: *result,
-            };
-        }
-        let accumulator = &self.accumulator;
-        let scalar = accumulator.challenge.scalar(params.context.lambda);
-        let [.., last] = &mut operations;
-        *last = Operation::perform(accumulator.commitment, accumulator.pending, scalar);
-        Operations {
-            fold,
-            accumulate: accumulator.challenge,
-            operations,
-        }
-    }
-
     /// All parts have the lengths that the parameters ask for.
     fn check_lengths<S: StepCircuit<C::F>>(&self, params: &Params<C, S>) -> Result<(), FoldError> {
-        let check = |what, expected: usize, got: usize| {
-            if expected == got {
-                Ok(())
-            } else {
-                Err(FoldError::Length {
-                    what,
-                    expected,
-                    got,
-                })
-            }
-        };
-        check("running instances", params.shapes.len(), self.running.len())?;
+        check_length("running instances", params.shapes.len(), self.running.len())?;
         for instance in &self.running {
-            check("segments of an instance", 2, instance.segments.len())?;
-            check("public values of an instance", 2, instance.x.len())?;
+            check_length("segments of an instance", 2, instance.segments.len())?;
+            check_length("public values of an instance", 2, instance.x.len())?;
         }
-        check(
+        check_length(
             "segments of the CycleFold instance",
             1,
             self.cyclefold.segments.len(),
         )?;
-        check(
+        check_length(
             "public values of the CycleFold instance",
             cyclefold::PUBLIC_INPUTS,
             self.cyclefold.x.len(),
         )?;
         let (expected, got) = (params.weight_variables, self.accumulator.point.len());
-        check("the accumulated point", expected, got)
+        check_length("the accumulated point", expected, got)
     }
 }
 
@@ -324,24 +292,18 @@ impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
         statement: &Statement<C::F>,
         index: u64,
         next: C::F,
-    ) -> Result<crate::fold::state::State<C::F>, FoldError> {
+    ) -> Result<State<C::F>, FoldError> {
         if !(1..1 << 32).contains(&index) {
             return Err(FoldError::Statement {
                 what: "the number of steps",
             });
         }
-        let batch = statement
-            .inferences
-            .iter()
-            .fold(batch_start(), |batch, (input, output)| {
-                self.context.batch_step(batch, *input, *output)
-            });
-        Ok(crate::fold::state::State {
+        Ok(State {
             model: statement.model,
             digest: self.context.model_start(self.pp),
             input: next,
             tensors: next,
-            batch,
+            batch: self.context.batch(&statement.inferences),
             count: statement.inferences.len() as u64,
         })
     }

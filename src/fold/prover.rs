@@ -1,7 +1,7 @@
 //! The prover: one step at a time, one running instance a kind.
 
 use crate::fold::augmented::Inputs;
-use crate::fold::cyclefold::{self, Operation, Operations};
+use crate::fold::cyclefold::{self, Operations};
 use crate::fold::error::FoldError;
 use crate::fold::params::Params;
 use crate::fold::r1cs::{Fresh, FreshWitness, Instance, Running, Shape};
@@ -265,32 +265,21 @@ impl<C: Cycle> Recursion<C> {
         accumulates: bool,
         fold: &PrimaryFold<C>,
     ) -> Operations<C> {
-        let running = fold.running.segments.iter().chain([&fold.running.error]);
-        let fresh = fold.fresh.segments.iter().chain([&fold.cross]);
-        let folded = fold.folded.segments.iter().chain([&fold.folded.error]);
-        let mut operations = cyclefold::sample::<C>().operations;
-        for (slot, ((p, q), result)) in operations.iter_mut().zip(running.zip(fresh).zip(folded)) {
-            *slot = Operation {
-                p: *p,
-                q: *q,
-                result: *result,
-            };
-        }
-        let [.., last] = &mut operations;
-        let accumulate = if accumulates {
-            let accumulator = &self.accumulator;
-            let scalar = accumulator.challenge.scalar(params.context.lambda);
-            *last = Operation::perform(accumulator.commitment, accumulator.pending, scalar);
-            accumulator.challenge
+        let last = if accumulates {
+            self.accumulator.join(params.context.lambda)
         } else {
-            *last = cyclefold::idle_accumulation::<C>();
-            cyclefold::idle_challenge()
+            let idle = cyclefold::idle_accumulation::<C>();
+            (cyclefold::idle_challenge(), idle)
         };
-        Operations {
-            fold: fold.challenge,
-            accumulate,
-            operations,
-        }
+        let (running, folded) = (&fold.running, &fold.folded);
+        Operations::of_fold(
+            fold.challenge,
+            running,
+            &fold.fresh,
+            &fold.cross,
+            folded,
+            last,
+        )
     }
 
     /// Folds the instance that proves the point operations; returns all inputs of the circuit.

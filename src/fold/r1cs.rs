@@ -400,7 +400,11 @@ impl<E: CurveEngine> Shape<E> {
     }
 }
 
-fn check_length(what: &'static str, expected: usize, got: usize) -> Result<(), FoldError> {
+pub(crate) fn check_length(
+    what: &'static str,
+    expected: usize,
+    got: usize,
+) -> Result<(), FoldError> {
     if expected == got {
         Ok(())
     } else {

@@ -3,6 +3,7 @@
 //! Every preimage is a struct over its element type, so that the native hash and its circuit twin
 //! absorb the same things in the same order by construction.
 
+use crate::fold::cyclefold::Operation;
 use crate::fold::r1cs::{Fresh, Instance};
 use foldnet_gadgets::challenge::Challenge;
 use foldnet_gadgets::commitment::Commitment;
@@ -104,6 +105,15 @@ impl<C: Cycle> Context<C> {
             MODEL,
             &model_elements(digest, C::F::from(kind as u64), limbs),
         )
+    }
+
+    /// The batch digest of finished inferences, each its input and output digest.
+    pub fn batch(&self, inferences: &[(C::F, C::F)]) -> C::F {
+        inferences
+            .iter()
+            .fold(batch_start(), |batch, (input, output)| {
+                self.batch_step(batch, *input, *output)
+            })
     }
 
     /// `b' = RO(b, t_in, t_out)`.
@@ -337,4 +347,13 @@ pub struct Accumulator<C: Cycle> {
     pub point: Vec<C::F>,
     /// `a`.
     pub value: C::F,
+}
+
+impl<C: Cycle> Accumulator<C> {
+    /// The operation that adds the pending commitment, and its challenge.
+    pub fn join(&self, lambda: C::F) -> (Challenge, Operation<C::Primary>) {
+        let scalar = self.challenge.scalar(lambda);
+        let operation = Operation::perform(self.commitment, self.pending, scalar);
+        (self.challenge, operation)
+    }
 }

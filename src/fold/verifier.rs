@@ -3,7 +3,7 @@
 use crate::fold::error::FoldError;
 use crate::fold::params::Params;
 use crate::fold::prover::Recursion;
-use crate::fold::state::{StatePreimage, batch_start};
+use crate::fold::state::StatePreimage;
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::step::StepCircuit;
@@ -67,12 +67,7 @@ fn check_statement<C: Cycle, S: StepCircuit<C::F>>(
     )?;
     let start = statement.inferences.first().map(|(input, _)| *input);
     ensure(start == Some(proof.start), "the first input")?;
-    let batch = statement
-        .inferences
-        .iter()
-        .fold(batch_start(), |batch, (input, output)| {
-            params.context.batch_step(batch, *input, *output)
-        });
+    let batch = params.context.batch(&statement.inferences);
     ensure(state.batch == batch, "the inputs and outputs")
 }
 

@@ -4,6 +4,7 @@
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet::fold::params::Params;
 use foldnet::fold::prover::{Recursion, Start, Step, StepWeights};
+use foldnet::fold::state::StatePreimage;
 use foldnet::fold::verifier::Statement;
 use foldnet::key::source::KeySource;
 use foldnet::progress::Silent;
@@ -271,4 +272,37 @@ pub fn toy_step<C: Cycle>(
         next_input,
     };
     run.step(params, &step, &mut rng).unwrap();
+}
+
+/// Gives the last instance the state hash and the `alpha` that a verifier recomputes.
+pub fn rehash<C: Cycle>(params: &Params<C, Toy<C::F>>, run: &mut Recursion<C>) {
+    let context = params.context();
+    let last = run.last.as_mut().unwrap();
+    let state = &run.state;
+    let hash = context.state(StatePreimage {
+        pp: params.digest(),
+        index: C::F::from(run.index),
+        model: state.model,
+        start: run.start,
+        digest: state.digest,
+        input: state.input,
+        tensors: state.tensors,
+        batch: state.batch,
+        count: C::F::from(state.count),
+        entries: run
+            .running
+            .iter()
+            .map(|(u, _)| context.instance(u))
+            .collect(),
+        cyclefold: context.cyclefold(&run.cyclefold.0),
+        accumulator: context.accumulator(&run.accumulator),
+        kind: C::F::from(last.kind as u64),
+    });
+    let first = &last.instance.segments[0];
+    last.instance.x = vec![hash, context.alpha(params.digest(), last.kind, first)];
+}
+
+/// Removes the last element.
+pub fn shorten<T>(list: &mut Vec<T>) {
+    list.pop().unwrap();
 }

@@ -616,6 +616,24 @@ fn line_31_false_kind_selectors_fail_by_name() {
     }
 }
 
+/// The accumulated commitment in the public data has no components of its own: its limbs are tied to
+/// those that the transcript and the CycleFold values bind.
+#[test]
+fn line_02_the_accumulated_commitment_that_is_shown_is_the_proven_one() {
+    let named = &*NAMED;
+    let shown = "final accumulated/short/x a 0";
+    assert_eq!(named.lock().get(shown), None);
+    for limb in ["x byte 0", "y byte 31"] {
+        let path = format!("final accumulated/canonical/{limb}");
+        let value = named.lock().get(&path).unwrap();
+        let failures = named.failures_with(&[(&path, value + Fr::ONE)]);
+        let tied = failures
+            .iter()
+            .any(|path| path.starts_with("public data/commitment 6/equal "));
+        assert!(tied, "{failures:?}");
+    }
+}
+
 /// SECURITY 20 and 39: each public input alone, and what is shown but not constrained otherwise.
 #[test]
 fn line_20_the_public_inputs_are_bound() {

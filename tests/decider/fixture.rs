@@ -8,7 +8,6 @@ use foldnet::decider::spartan::{Proof, Shapes, prove, verify};
 use foldnet::decider::statement::StatementShape;
 use foldnet::fold::params::Params;
 use foldnet::fold::prover::{Recursion, Start};
-use foldnet::fold::state::StatePreimage;
 use foldnet::fold::verifier::Statement;
 use foldnet::model::integer::IntegerNetwork;
 use foldnet::model::plan::PlanOptions;
@@ -22,6 +21,8 @@ use halo2curves::bn256::Fr;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::sync::LazyLock;
+
+pub use crate::common::{rehash, shorten};
 
 pub type ToyParams<C> = Params<C, Toy<<C as Cycle>::F>>;
 
@@ -99,39 +100,6 @@ impl<C: FinalOpening> Fixture<C> {
             |()| "accepted".into(),
         )
     }
-}
-
-/// Gives the last instance the state hash and the `alpha` that a verifier recomputes.
-pub fn rehash<C: Cycle>(params: &ToyParams<C>, run: &mut Recursion<C>) {
-    let context = params.context();
-    let last = run.last.as_mut().unwrap();
-    let state = &run.state;
-    let hash = context.state(StatePreimage {
-        pp: params.digest(),
-        index: C::F::from(run.index),
-        model: state.model,
-        start: run.start,
-        digest: state.digest,
-        input: state.input,
-        tensors: state.tensors,
-        batch: state.batch,
-        count: C::F::from(state.count),
-        entries: run
-            .running
-            .iter()
-            .map(|(u, _)| context.instance(u))
-            .collect(),
-        cyclefold: context.cyclefold(&run.cyclefold.0),
-        accumulator: context.accumulator(&run.accumulator),
-        kind: C::F::from(last.kind as u64),
-    });
-    let first = &last.instance.segments[0];
-    last.instance.x = vec![hash, context.alpha(params.digest(), last.kind, first)];
-}
-
-/// Removes the last element.
-pub fn shorten<T>(list: &mut Vec<T>) {
-    list.pop().unwrap();
 }
 
 /// A network of the shared architecture with its commitments.

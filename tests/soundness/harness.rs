@@ -6,7 +6,7 @@ use foldnet::fold::cyclefold::{self, Operation};
 use foldnet::fold::params::Params;
 use foldnet::fold::prover::{Recursion, Start, Step};
 use foldnet::fold::r1cs::Instance;
-use foldnet::fold::state::{CycleFoldChallenge, StatePreimage};
+use foldnet::fold::state::CycleFoldChallenge;
 use foldnet::fold::verifier::Statement;
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::challenge::Challenge;
@@ -39,6 +39,8 @@ pub const PROGRAM: [(usize, &[i64]); 4] = [
     (2, &[100]),
 ];
 pub const INPUTS: [i64; 2] = [3, 50];
+
+pub use crate::common::{rehash, shorten};
 
 pub type ToyParams<C> = Params<C, Toy<<C as Cycle>::F>>;
 
@@ -304,37 +306,4 @@ pub fn repair_lookups<F: CircuitField>(system: &mut MockSystem<F>) -> usize {
         }
     }
     repaired
-}
-
-/// Gives the last instance the state hash and the `alpha` that a verifier recomputes.
-pub fn rehash<C: Cycle>(params: &ToyParams<C>, run: &mut Recursion<C>) {
-    let context = params.context();
-    let last = run.last.as_mut().unwrap();
-    let state = &run.state;
-    let hash = context.state(StatePreimage {
-        pp: params.digest(),
-        index: C::F::from(run.index),
-        model: state.model,
-        start: run.start,
-        digest: state.digest,
-        input: state.input,
-        tensors: state.tensors,
-        batch: state.batch,
-        count: C::F::from(state.count),
-        entries: run
-            .running
-            .iter()
-            .map(|(u, _)| context.instance(u))
-            .collect(),
-        cyclefold: context.cyclefold(&run.cyclefold.0),
-        accumulator: context.accumulator(&run.accumulator),
-        kind: C::F::from(last.kind as u64),
-    });
-    let first = &last.instance.segments[0];
-    last.instance.x = vec![hash, context.alpha(params.digest(), last.kind, first)];
-}
-
-/// Removes the last element.
-pub fn shorten<T>(list: &mut Vec<T>) {
-    list.pop().unwrap();
 }

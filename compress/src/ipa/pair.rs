@@ -64,7 +64,7 @@ pub struct Proof<E: CurveEngine> {
 
 impl<E: CurveEngine> Proof<E> {
     /// A proof of the right shape that proves nothing, for the synthesis of shapes.
-    pub fn placeholder(variables: usize) -> Self {
+    pub fn sample(variables: usize) -> Self {
         let generator = Commitment::<E>::new(E::GE::r#gen());
         Proof {
             cross: [E::Scalar::ONE; 2],
