@@ -163,9 +163,11 @@ fn rest(value: i64, i: usize) -> i64 {
 mod tests {
     use super::{alloc_at_most, alloc_limbs, limbs, lookups};
     use foldnet_gadgets::field::from_i64;
+    use foldnet_gadgets::hash::{HashConstants, Tag};
     use foldnet_gadgets::lookup::ClosedLookups;
     use foldnet_gadgets::mock::MockSystem;
     use foldnet_gadgets::segment::FirstSegment;
+    use foldnet_gadgets::transcript::TranscriptCircuit;
     use foldnet_gadgets::wire::Wire;
     use halo2curves::bn256::Fr;
 
@@ -190,9 +192,9 @@ mod tests {
     ];
 
     fn accepts(cs: &mut MockSystem<Fr>, lookups: &ClosedLookups<Fr>) -> bool {
-        lookups
-            .constrain(cs, &Wire::constant(Fr::from(987_654_321)))
-            .unwrap();
+        let mut transcript = TranscriptCircuit::new(&HashConstants::default(), Tag::new("test"));
+        transcript.absorb([&Wire::constant(Fr::from(987_654_321))]);
+        lookups.constrain(cs, &mut transcript).unwrap();
         cs.failures().is_empty()
     }
 
