@@ -78,6 +78,11 @@ impl<F: CircuitField> FirstWire<F> {
         FirstWire(self.0.sub(&other.0))
     }
 
+    /// The sum of some wires.
+    pub fn sum<'a>(wires: impl IntoIterator<Item = &'a Self>) -> Self {
+        FirstWire(Wire::sum(wires.into_iter().map(Self::wire)))
+    }
+
     /// `factor * self`, with a constant factor.
     #[must_use]
     pub fn scale(&self, factor: F) -> Self {
