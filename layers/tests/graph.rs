@@ -103,8 +103,7 @@ fn synthesise<CS: bellpepper_core::ConstraintSystem<Fr>>(case: &Case, cs: &mut C
     let mut transcript =
         TranscriptCircuit::new(&CONSTANTS, foldnet_gadgets::hash::Tag::new("test"));
     transcript.absorb([&Wire::constant(Fr::from(77))]);
-    let challenge = transcript.squeeze(cs).unwrap();
-    lookups.constrain(cs, &challenge).unwrap();
+    lookups.constrain(cs, &mut transcript).unwrap();
     let weights = prove.then_some(&case.weights);
     step.constrain(&committed, weights, &mut transcript, cs)
         .unwrap();

@@ -218,10 +218,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         transcript.absorb([&alpha, &verified.hash]);
         let limbs = self.weight_limbs(&mut cs.namespace(|| "weights"), committed)?;
         transcript.absorb(&limbs);
-        let lookup = transcript.squeeze(&mut cs.namespace(|| "lookup challenge"))?;
-        closed
-            .lookups
-            .constrain(&mut cs.namespace(|| "lookups"), &lookup)?;
+        closed.lookups.constrain(cs, &mut transcript)?;
         let output = self.step.constrain(
             &committed.step,
             weights.as_ref().map(|input| input.weights),
