@@ -630,33 +630,45 @@ fn a_softmax_relative_to_another_value() {
 #[test]
 fn a_share_that_is_no_integer() {
     // The remainder grows by one and the share shrinks by 1 / S, a field element that is no small
-    // integer: the quotient holds, only the lookup can tell.
+    // integer: the quotient holds, only the lookup of the share can tell.
     let (case, sum) = shares();
     let failed = case.shift(&[
         ("row 0/value 0/remainder 0", Fr::ONE),
+        ("row 0/value 0/remainder complement 0", -Fr::ONE),
         ("row 0/value 0/output 0", -inverse(sum)),
     ]);
     assert_eq!(failed, [LOOKUP]);
 }
 
+/// Shifts the bit of a row's divisor, and every remainder of its values by as much as its half.
+fn shift_half(case: &Case, values: usize, bit: i64, remainder: Fr) -> Vec<String> {
+    let mut changes = vec![("row 0/odd".to_string(), Fr::from(bit.unsigned_abs()))];
+    if bit < 0 {
+        changes[0].1 = -changes[0].1;
+    }
+    for i in 0..values {
+        let name = format!("row 0/value {i}/remainder");
+        changes.push((format!("{name} 0"), remainder));
+        changes.push((format!("{name} complement 0"), -remainder));
+    }
+    let changes: Vec<_> = changes
+        .iter()
+        .map(|(path, by)| (path.as_str(), *by))
+        .collect();
+    case.shift(&changes)
+}
+
 #[test]
 fn another_half_of_the_sum() {
-    // With b + 2 for the bit b the half is one less, and so is what every remainder has to be.
-    let (case, _) = shares();
-    let remainders = case.trace.layers[0].auxiliary.clone();
+    let (case, sum) = shares();
+    let remainders = &case.trace.layers[0].auxiliary;
     assert!([3, 5, 7].iter().all(|i| remainders[*i] % 256 > 0));
-    let one = -Fr::ONE;
-    let failed = case.shift(&[
-        ("row 0/odd", Fr::from(2)),
-        ("row 0/half 0", one),
-        ("row 0/value 0/remainder 0", one),
-        ("row 0/value 1/remainder 0", one),
-        ("row 0/value 2/remainder 0", one),
-        ("row 0/value 0/remainder complement 0", Fr::ONE),
-        ("row 0/value 1/remainder complement 0", Fr::ONE),
-        ("row 0/value 2/remainder complement 0", Fr::ONE),
-    ]);
-    assert_eq!(failed, [step("row 0/odd")]);
+    // With b + 2 for the bit b the half is one less, and so is what every remainder has to be.
+    assert_eq!(shift_half(&case, 3, 2, -Fr::ONE), [step("row 0/odd")]);
+    // With the other bit neither the half nor a remainder is an integer.
+    let other = 1 - 2 * (sum % 2);
+    let remainder = if other < 0 { inverse(2) } else { -inverse(2) };
+    assert_eq!(shift_half(&case, 3, other, remainder), [LOOKUP]);
 }
 
 #[test]
@@ -820,25 +832,13 @@ fn a_wrong_sum_root_or_variance() {
 
 #[test]
 fn another_half_of_the_root() {
-    // With b + 2 for the bit b and h - 1 the root is the same, and every remainder one less.
     let n = normalised();
     let parts = &n.case.trace.layers[0].auxiliary;
-    assert!(parts[1] / 2 % 256 > 0);
-    let mut changes = vec![
-        ("row 0/odd".to_string(), Fr::from(2)),
-        ("row 0/half 0".to_string(), -Fr::ONE),
-    ];
-    for i in 0..5 {
-        assert!(parts[3 + 3 * i] % 256 > 0, "{parts:?}");
-        let remainder = format!("row 0/value {i}/remainder");
-        changes.push((format!("{remainder} 0"), -Fr::ONE));
-        changes.push((format!("{remainder} complement 0"), Fr::ONE));
-    }
-    let changes: Vec<_> = changes
-        .iter()
-        .map(|(path, by)| (path.as_str(), *by))
-        .collect();
-    assert_eq!(n.case.shift(&changes), [step("row 0/odd")]);
+    assert!((0..5).all(|i| parts[3 + 3 * i] % 256 > 0), "{parts:?}");
+    assert_eq!(shift_half(&n.case, 5, 2, -Fr::ONE), [step("row 0/odd")]);
+    let other = 1 - 2 * (parts[1] % 2);
+    let remainder = if other < 0 { inverse(2) } else { -inverse(2) };
+    assert_eq!(shift_half(&n.case, 5, other, remainder), [LOOKUP]);
 }
 
 #[test]
@@ -901,13 +901,20 @@ fn a_clamp_that_does_not_clamp_or_clamps_too_much() {
 
 #[test]
 fn an_excess_that_is_no_integer() {
+    // As with shares: the excess takes what the remainder does not, at either end of the clamp.
     let n = normalised();
     let root = n.case.trace.layers[0].auxiliary[1];
-    let failed = n.case.shift(&[
-        ("row 0/value 3/remainder 0", Fr::ONE),
-        ("row 0/value 3/over 0", -inverse(root)),
-    ]);
-    assert_eq!(failed, [LOOKUP]);
+    for (value, excess, by) in [(3, "over", -inverse(root)), (1, "under", inverse(root))] {
+        let failed = n.case.shift(&[
+            (&format!("row 0/value {value}/remainder 0"), Fr::ONE),
+            (
+                &format!("row 0/value {value}/remainder complement 0"),
+                -Fr::ONE,
+            ),
+            (&format!("row 0/value {value}/{excess} 0"), by),
+        ]);
+        assert_eq!(failed, [LOOKUP], "{excess}");
+    }
 }
 
 #[test]
