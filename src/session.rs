@@ -4,12 +4,13 @@ use crate::artefact::check_architecture;
 use crate::decider::spartan::Shapes;
 use crate::error::Error;
 use crate::fold::params::Params;
-use crate::fold::prover::{Recursion, Start, Step, StepWeights};
+use crate::fold::prover::{Recursion, Start};
 use crate::fold::verifier::{self, Statement};
 use crate::key::KeyCache;
 use crate::key::source::KeySource;
 use crate::program::{Outline, Program, Tensor, activations};
 use crate::progress::{Progress, Stage};
+use crate::run::{Job, RunState};
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::hash::HashConstants;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// The blind of every public weight commitment: fixed, and not zero, so that a block of zeros does
 /// not commit to the identity.
-const PUBLIC_BLIND: u64 = 1;
+pub(crate) const PUBLIC_BLIND: u64 = 1;
 
 /// The architecture of a program: all that parameters are rebuilt from.
 ///
@@ -182,20 +183,12 @@ impl<C: Cycle> Session<C> {
         let steps = &program.outline().steps;
         progress.start(Stage::Model, steps.len() as u64);
         let mut commitments = Vec::with_capacity(steps.len());
-        let blind = C::F::from(PUBLIC_BLIND);
-        for (i, step) in steps.iter().enumerate() {
-            let weights = program.weights(i)?;
-            let point = self.params.key().commit_small(weights.entries(), blind)?;
-            commitments.push((step.kind, Some(Commitment::new(point))));
-            progress.advance(i as u64 + 1);
+        for step in 0..steps.len() {
+            commitments.push(self.commit_step(program, step)?);
+            progress.advance(step as u64 + 1);
         }
         progress.finish();
-        let model = self.params.model_id(&commitments)?;
-        let commitments = commitments
-            .into_iter()
-            .filter_map(|(_, point)| point)
-            .collect();
-        Ok(Committed { commitments, model })
+        self.committed(program, commitments)
     }
 
     /// Folds one inference after the other into one run, from start instances as `start` says:
@@ -212,61 +205,32 @@ impl<C: Cycle> Session<C> {
         rng: &mut R,
     ) -> Result<(Recursion<C>, Vec<Inference>, Timing), Error> {
         let mut timing = Timing::default();
-        let outline = program.outline();
-        let padded = inputs
-            .iter()
-            .map(|input| outline.input.pad("input", input))
-            .collect::<Result<Vec<_>, _>>()?;
-        let digest = |values: &[i64]| tensor::digest(&self.hash, values, outline.bits);
-        let digests: Vec<C::F> = padded.iter().map(|input| digest(input)).collect();
-        let Some(first) = digests.first() else {
-            return Err(Error::Length {
-                what: "inputs",
-                expected: 1,
-                got: 0,
-            });
-        };
         let clock = Instant::now();
-        let mut run = Recursion::begin(&self.params, committed.model, *first, start, rng)?;
+        let mut run = RunState::begin(self, committed.model, inputs, start, rng)?;
         timing.start = clock.elapsed();
-        progress.start(Stage::Fold, (outline.steps.len() * inputs.len()) as u64);
-        let mut inferences = Vec::with_capacity(inputs.len());
-        for (i, (input, padded)) in inputs.iter().zip(padded).enumerate() {
-            let next = *digests.get(i + 1).unwrap_or(first);
-            let mut activations = padded;
-            for (j, (step, commitment)) in
-                outline.steps.iter().zip(&committed.commitments).enumerate()
-            {
-                let clock = Instant::now();
-                let table = program.weights(j)?;
-                let trace = outline.run_step(j, &table, &activations)?;
-                activations = trace.output();
-                timing.witness += clock.elapsed();
-                let clock = Instant::now();
-                let blind = C::F::from(PUBLIC_BLIND);
-                let weights = StepWeights {
-                    table: &table,
-                    commitment: *commitment,
-                    blind,
-                };
-                let step = Step {
-                    kind: step.kind,
-                    trace: &trace,
-                    weights: Some(weights),
-                    next_input: next,
-                };
-                run.step(&self.params, &step, rng)?;
-                timing.fold += clock.elapsed();
-                progress.advance(run.index);
-            }
-            activations.truncate(outline.output.length);
-            inferences.push(Inference {
-                input: input.clone(),
-                output: activations,
-            });
-        }
-        progress.finish();
-        Ok((run, inferences, timing))
+        let job = Job {
+            session: self,
+            program,
+            committed,
+            inputs,
+        };
+        job.fold(&mut run, &mut timing, progress, &mut |_| {}, rng)?;
+        let inferences = run.inferences(inputs);
+        Ok((run.recursion, inferences, timing))
+    }
+
+    /// The digest of one input, as the step circuits compute it.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for another number of activations.
+    pub(crate) fn input_digest(&self, input: &[i64]) -> Result<C::F, Error> {
+        let padded = self.architecture.input.pad("input", input)?;
+        Ok(self.tensor_digest(&padded))
+    }
+
+    /// The digest of live tensors.
+    pub(crate) fn tensor_digest(&self, values: &[i64]) -> C::F {
+        tensor::digest(&self.hash, values, self.architecture.bits)
     }
 
     /// Accepts iff `run` proves that the model maps every input to its output. What is accepted
