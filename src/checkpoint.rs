@@ -403,6 +403,8 @@ impl<C: Cycle> Opened<C> {
         let Some(file) = files::open_locked(&path)? else {
             return Err(CheckpointError::InUse { path });
         };
+        // States of a run that was killed while it saved them are copies, too.
+        files::remove_left_behind(&path);
         let identity = check::<C>(&file).map_err(FileError::format(&path))?;
         let opened = Opened {
             path,

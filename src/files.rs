@@ -980,6 +980,30 @@ pub fn write_bytes(path: &Path, access: Access, bytes: &[u8]) -> Result<(), File
     file.commit()
 }
 
+/// Removes the hidden files that killed processes left behind while they wrote `target`. To be called
+/// by a process that nobody else writes `target` beside. What cannot be removed stays.
+pub(crate) fn remove_left_behind(target: &Path) {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let is_left = |file: &str| {
+        let numbers = file
+            .strip_prefix('.')
+            .and_then(|file| file.strip_prefix(name.as_ref()))
+            .and_then(|file| file.strip_suffix(".tmp"));
+        numbers.is_some_and(|numbers| {
+            let mut parts = numbers.split('.');
+            parts.next() == Some("")
+                && parts.clone().count() == 2
+                && parts.all(|part| part.parse::<u64>().is_ok())
+        })
+    };
+    let entries = fs::read_dir(directory_of(target));
+    for entry in entries.into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_left) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Removes a file.
 ///
 /// # Errors

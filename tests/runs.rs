@@ -324,9 +324,24 @@ fn a_published_state_cannot_be_continued() {
     drop(checkpoint);
     let (checkpoint, found) = fixture.resume().unwrap();
     assert!(matches!(found, Found::Proof(bytes) if bytes == b"a proof"));
+    let left = fixture.folder.path().join(".run.state.12.3.tmp");
+    let others = [".run.state.12.tmp", ".run.state.a.3.tmp", ".other.1.2.tmp"];
+    for path in others
+        .map(|name| fixture.folder.path().join(name))
+        .iter()
+        .chain([&left])
+    {
+        std::fs::write(path, "a state that was not finished").unwrap();
+    }
     checkpoint.spend().unwrap();
     let spent = fixture.resume().unwrap_err();
     assert!(matches!(spent, CheckpointError::Spent { .. }), "{spent}");
+    assert!(!left.exists());
+    assert!(
+        others
+            .iter()
+            .all(|name| fixture.folder.path().join(name).exists())
+    );
     let message = spent.to_string();
     assert!(message.contains("kind of proof spartan"), "{message}");
 }
