@@ -8,7 +8,7 @@ use crate::combine::Combine;
 use crate::error::{LayerError, Place};
 use crate::gather::Gather;
 use crate::linear::Linear;
-use crate::requantise::{RequantiseWires, Requantised};
+use crate::requantise::{Requantise, RequantiseWires, Requantised};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::segment::{FirstSegment, FirstWire};
@@ -129,6 +129,11 @@ pub trait IntegerLayer: Sized {
 
     /// The layer itself, if it multiplies with weights.
     fn linear(&self) -> Option<&Linear> {
+        None
+    }
+
+    /// The requantisation, of a layer that has one: its accumulator bound may be raised.
+    fn requantise_mut(&mut self) -> Option<&mut Requantise> {
         None
     }
 
@@ -255,6 +260,11 @@ macro_rules! layers {
             /// See [`IntegerLayer::linear`].
             pub fn linear(&self) -> Option<&Linear> {
                 match self { $(Layer::$layer(layer) => IntegerLayer::linear(layer)),+ }
+            }
+
+            /// See [`IntegerLayer::requantise_mut`].
+            pub fn requantise_mut(&mut self) -> Option<&mut Requantise> {
+                match self { $(Layer::$layer(layer) => layer.requantise_mut()),+ }
             }
 
             /// See [`IntegerLayer::needs_challenges`].

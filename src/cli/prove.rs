@@ -9,13 +9,13 @@ use super::verify::set_up_cached;
 use super::{check_outputs, open_program, read_text};
 use crate::artefact::show_model_id;
 use crate::memory::peak_resident_bytes;
+use crate::model::plan::cost;
 use crate::model::quantise::class;
 use crate::model::{OutOfRange, json};
 use crate::program::{Outline, Tensor};
 use crate::session::{Session, Timing};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
-use foldnet_gadgets::hash::NARROW_LIMIT;
 use foldnet_layers::graph::GraphShape;
 use std::path::Path;
 use std::time::Instant;
@@ -146,12 +146,6 @@ struct Estimate {
     bytes: f64,
 }
 
-/// Constraints of the recursion in every step.
-const STEP_CONSTRAINTS: usize = 19_000;
-/// Constraints of a round of the claim merge, one for each variable of the weight polynomial.
-const ROUND_CONSTRAINTS: usize = 360;
-/// Constraints of the two permutations of Poseidon, of rates 5 and 24.
-const PERMUTATION_CONSTRAINTS: [usize; 2] = [324, 780];
 /// Seconds to fold a constraint.
 const CONSTRAINT_SECONDS: f64 = 10e-6;
 /// Seconds to fold an entry of the weight table.
@@ -180,9 +174,7 @@ fn spartan_seconds(constraints: usize, table: f64) -> f64 {
 impl Estimate {
     fn new(program: &Outline, proof: ProofKind) -> Self {
         let variables = program.weight_variables;
-        let of = |kind: &GraphShape| {
-            STEP_CONSTRAINTS + ROUND_CONSTRAINTS * variables + kind.cost().constraints(hash)
-        };
+        let of = |kind: &GraphShape| cost::constraints(kind, variables);
         let constraints: Vec<usize> = program.kinds.iter().map(of).collect();
         let table = f64::from(1u32 << variables.min(31));
         let of = |kind: usize| constraints.get(kind).map_or(0.0, |&count| count as f64);
@@ -216,16 +208,6 @@ impl Estimate {
             self.compress.ceil(),
             size(self.bytes as u64),
         )
-    }
-}
-
-/// Constraints of a hash of some elements.
-fn hash(elements: usize) -> usize {
-    let [narrow, wide] = PERMUTATION_CONSTRAINTS;
-    if elements <= NARROW_LIMIT {
-        narrow * elements.div_ceil(5)
-    } else {
-        wide * elements.div_ceil(24)
     }
 }
 

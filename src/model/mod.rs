@@ -24,5 +24,6 @@ pub use error::ModelError;
 pub use import::{FloatDense, FloatNetwork, FloatReference};
 pub use integer::{Evaluation, IntegerDense, IntegerNetwork, OutOfRange, QuantisedInput};
 pub use json::Samples;
-pub use plan::{CostModel, PaddedLayer, Plan, PlanOptions, PlannedKind, PlannedLayer, PlannedStep};
+pub use network::{Evaluator, IntegerGraph, IntegerNode};
+pub use plan::{CostModel, Plan, PlanOptions, PlannedStep};
 pub use quantise::{Accuracy, Calibration, QuantiseOptions};
