@@ -3,7 +3,7 @@
 use super::args::{ProofKind, Prove};
 use super::output::{self, Report, size};
 use super::progress::TerminalProgress;
-use super::runs::{Kept, Prover};
+use super::runs::{Kept, Prover, check_statement};
 use super::succinct::Backend;
 use super::verify::set_up_cached;
 use super::{check_outputs, open_program, read_text};
@@ -36,6 +36,7 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
     let kept = Kept::open(keep)?;
     let program = open_program(&options.model)?;
     let outline = program.outline();
+    check_statement(outline, options.proof, 1)?;
     let input = quantised(
         &options.input,
         &outline.input,
@@ -101,7 +102,8 @@ pub(super) fn quantised(
     if quantised.saturated > 0 {
         let count = quantised.saturated;
         output::note(format_args!(
-            "warning: {count} input values were clamped to the range"
+            "warning: {}: {count} input values were clamped to the range",
+            path.display()
         ));
     }
     Ok(quantised.values)
@@ -138,7 +140,7 @@ pub(super) fn sizes(proof_bytes: u64, report: &mut Report) {
 /// The constants are fitted to runs of `examples/deep_network.rs` on two busy cores; they tell
 /// minutes from hours, no more.
 #[derive(Debug)]
-struct Estimate {
+pub(super) struct Estimate {
     constraints: Vec<usize>,
     steps: usize,
     seconds: f64,
@@ -178,7 +180,7 @@ fn spartan_seconds(constraints: usize, table: f64) -> f64 {
 }
 
 impl Estimate {
-    fn new(program: &Outline, proof: ProofKind) -> Self {
+    pub(super) fn new(program: &Outline, proof: ProofKind) -> Self {
         let variables = program.weight_variables;
         let of = |kind: &ChainShape| {
             STEP_CONSTRAINTS + ROUND_CONSTRAINTS * variables + kind.cost().constraints(hash)
@@ -206,7 +208,7 @@ impl Estimate {
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let largest = self.constraints.iter().max().copied().unwrap_or(0);
         format!(
             "estimate: {} steps of about {largest} constraints, {:.0} s to fold, {:.0} s to \

@@ -4,16 +4,17 @@ use super::args::{Keep, ProofKind};
 use super::output::{self, Report};
 use super::prove::times;
 use super::succinct::{Backend, Run};
-use crate::artefact::FoldedProof;
+use crate::artefact::{self, FoldedProof};
 use crate::checkpoint::{Checkpoint, CheckpointError, Found, Goal, Interval, Opened};
+use crate::decider::statement::StatementShape;
 use crate::error::Error;
 use crate::files::{self, Access, hex};
 use crate::fold::prover::Start;
-use crate::program::Program;
+use crate::program::{Outline, Program};
 use crate::progress::Progress;
 use crate::proof::Proof;
 use crate::run::{Job, RunState};
-use crate::session::{Committed, Inference, Session, Timing};
+use crate::session::{Architecture, Committed, Inference, Session, Timing};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
 use halo2curves::bn256::Fr;
@@ -24,6 +25,34 @@ use std::time::{Duration, Instant};
 
 /// Seconds between two checkpoints when nothing else is asked for.
 const CHECKPOINT_SECONDS: u64 = 60;
+
+/// Most statement elements that a contract takes, without the context.
+const CONTRACT_ELEMENTS: usize = 1_023;
+
+/// Refuses statements that no verifier takes.
+pub(super) fn check_statement(
+    outline: &Outline,
+    kind: ProofKind,
+    inferences: usize,
+) -> anyhow::Result<()> {
+    let architecture = Architecture::from(outline);
+    let each = StatementShape::new(&architecture, 1).elements();
+    let (most, advice) = match kind {
+        ProofKind::Groth16 => (
+            CONTRACT_ELEMENTS / each.max(1),
+            "a contract takes no more; make spartan proofs, or several",
+        ),
+        _ => (artefact::most_inferences(&architecture), "make several"),
+    };
+    if inferences > most {
+        let kind = kind.name();
+        anyhow::bail!(
+            "at most {most} inferences of this model fit into a {kind} proof, not {inferences}: \
+             {advice}"
+        );
+    }
+    Ok(())
+}
 
 /// The checkpoint of a run that has not begun.
 #[derive(Debug)]
