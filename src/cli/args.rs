@@ -1,5 +1,6 @@
 //! What is typed: options and their forms, nothing that acts.
 
+use super::estimate::parse_size;
 use crate::artefact::parse_model_id;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use foldnet_gadgets::cycle::{Bn254, Cycle};
@@ -125,6 +126,12 @@ pub struct Compile {
     #[arg(long, value_name = "N", default_value_t = 20)]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=22))]
     pub step_variables: u8,
+    /// Make steps so small that proving takes at most this much memory, 800M or 1.5G, or refuse.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
+    /// The proof that --memory is about.
+    #[arg(long, value_name = "KIND", value_enum, default_value = "groth16")]
+    pub proof: ProofKind,
     /// Write the numbers as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -174,6 +181,9 @@ pub struct Prove {
     /// Clamp input values outside the calibrated range instead of refusing them.
     #[arg(long)]
     pub saturate: bool,
+    /// Refuse at once what will take more memory than this: 800M, 1.5G.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
     /// Against being stopped.
     #[command(flatten)]
     pub keep: Keep,
@@ -209,6 +219,9 @@ pub struct Batch {
     /// Clamp input values outside the calibrated range instead of refusing them.
     #[arg(long)]
     pub saturate: bool,
+    /// Refuse at once what will take more memory than this: 800M, 1.5G.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
     /// Against being stopped; for --aggregate.
     #[command(flatten)]
     pub keep: Keep,

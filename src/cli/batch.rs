@@ -4,9 +4,10 @@
 //! else goes to standard error.
 
 use super::args::Batch;
+use super::estimate::{Estimate, Measured};
 use super::output::{self, Report};
 use super::progress::TerminalProgress;
-use super::prove::{Estimate, check_context, constraints, quantised};
+use super::prove::{check_context, constraints, quantised};
 use super::runs::{Kept, Prover, check_statement};
 use super::succinct::Backend;
 use super::verify::set_up_cached;
@@ -165,13 +166,16 @@ pub(super) fn run(options: &Batch, cache: Option<&Path>) -> anyhow::Result<()> {
     let outline = program.outline();
     let inferences = if options.aggregate { files.len() } else { 1 };
     check_statement(outline, options.proof, inferences)?;
-    output::note(Estimate::new(outline, options.proof).text());
+    let estimate = Estimate::new(outline, options.proof, inferences);
+    let proofs = if options.aggregate { 1 } else { files.len() };
+    estimate.announce(options.memory, proofs)?;
     let mut progress = TerminalProgress::new();
     let clock = Instant::now();
     let (session, committed) = set_up_cached(&program, cache, &mut progress)?;
     let set_up = clock.elapsed();
     let job = Work {
         options,
+        estimate,
         prover: Prover {
             session: &session,
             program: &program,
@@ -196,7 +200,7 @@ pub(super) fn run(options: &Batch, cache: Option<&Path>) -> anyhow::Result<()> {
             &mut progress,
         )?;
     } else {
-        job.one_by_one(&files, &mut summary, &mut progress)?;
+        job.one_by_one(&files, (&mut summary, &mut report), &mut progress)?;
     }
     if let Some(path) = &options.summary {
         files::write_bytes(path, Access::Public, summary.text.as_bytes())?;
@@ -215,6 +219,8 @@ pub(super) fn run(options: &Batch, cache: Option<&Path>) -> anyhow::Result<()> {
 /// A batch that is set up.
 struct Work<'a> {
     options: &'a Batch,
+    /// Of one proof.
+    estimate: Estimate,
     prover: Prover<'a>,
 }
 
@@ -223,9 +229,10 @@ impl Work<'_> {
     fn one_by_one(
         &self,
         files: &[PathBuf],
-        summary: &mut Summary,
+        (summary, report): (&mut Summary, &mut Report),
         progress: &mut dyn Progress,
     ) -> anyhow::Result<()> {
+        let mut runs = Vec::new();
         progress.start(Stage::Inputs, files.len() as u64);
         for (i, file) in files.iter().enumerate() {
             let clock = Instant::now();
@@ -235,28 +242,35 @@ impl Work<'_> {
                 .output
                 .join(name.file_name().unwrap_or_default());
             match self.one(file, &output) {
-                Ok((status, bytes)) => {
-                    summary.add((file, status), clock.elapsed(), about_proof(&output, bytes))?
+                Ok((status, bytes, measured)) => {
+                    runs.extend(measured);
+                    let more = about_proof(&output, bytes);
+                    summary.add((file, status), clock.elapsed(), more)?;
                 }
                 Err(error) => summary.fail(file, clock.elapsed(), &error)?,
             }
             progress.advance(i as u64 + 1);
         }
         progress.finish();
+        if let Some(mean) = Measured::mean(&runs) {
+            report.number("fold, mean", "fold_seconds", mean.fold);
+            report.number("compress, mean", "compress_seconds", mean.compress);
+            self.estimate.compare(&mean, report);
+        }
         Ok(())
     }
 
-    /// The proof of one input, made unless there is one; its bytes.
-    fn one(&self, file: &Path, output: &Path) -> anyhow::Result<(Status, u64)> {
+    /// The proof of one input, made unless there is one; its bytes, and what it took.
+    fn one(&self, file: &Path, output: &Path) -> anyhow::Result<(Status, u64, Option<Measured>)> {
         let inputs = [self.input(file)?];
         if let Some(bytes) = self.existing(output, &inputs)? {
-            return Ok((Status::Kept, bytes));
+            return Ok((Status::Kept, bytes, None));
         }
         let made = self
             .prover
             .prove(&inputs, Kept::Nothing, output, &mut Silent);
         let made = made.with_context(|| file.display().to_string())?;
-        Ok((Status::Proven, made.bytes))
+        Ok((Status::Proven, made.bytes, made.measured()))
     }
 
     /// One proof for all inputs that can be read.
@@ -287,8 +301,11 @@ impl Work<'_> {
             Some(bytes) => (Status::Kept, bytes),
             None => {
                 let made = self.prover.prove(&inputs, kept?, output, progress)?;
-                let bytes = made.bytes;
+                let (bytes, measured) = (made.bytes, made.measured());
                 made.report(report);
+                if let Some(measured) = measured {
+                    self.estimate.compare(&measured, report);
+                }
                 (Status::Proven, bytes)
             }
         };

@@ -7,6 +7,7 @@ pub mod args;
 mod batch;
 mod compile;
 mod demo;
+mod estimate;
 mod export;
 mod keys;
 mod output;

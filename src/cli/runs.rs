@@ -1,6 +1,7 @@
 //! Runs to their proofs, with or without a checkpoint.
 
 use super::args::{Keep, ProofKind};
+use super::estimate::Measured;
 use super::output::{self, Report};
 use super::prove::times;
 use super::succinct::{Backend, Run};
@@ -130,9 +131,23 @@ pub(super) struct Made {
     checkpoints: Option<(u64, Duration)>,
     /// What making the proof of the finished run says.
     compress: Report,
+    /// How long that took, without keys.
+    compress_time: Duration,
 }
 
 impl Made {
+    /// What is compared with a prediction; nothing when only a part of the run was done here.
+    pub(super) fn measured(&self) -> Option<Measured> {
+        if self.resumed.is_some() || self.steps.is_none() {
+            return None;
+        }
+        Some(Measured {
+            fold: self.timing.fold.as_secs_f64(),
+            compress: self.compress_time.as_secs_f64(),
+            proof: self.bytes,
+        })
+    }
+
     /// What the run took.
     pub(super) fn report(self, report: &mut Report) {
         match self.steps {
@@ -253,7 +268,8 @@ impl Prover<'_> {
         made.bytes = match self.kind {
             ProofKind::Folded => self.write_folded(run, checkpoint, output)?,
             ProofKind::Spartan | ProofKind::Groth16 => {
-                let bytes = self.compress(run, &mut made.compress, progress)?;
+                let (bytes, time) = self.compress(run, &mut made.compress, progress)?;
+                made.compress_time = time;
                 self.publish(checkpoint, &bytes, output)?
             }
         };
@@ -290,23 +306,23 @@ impl Prover<'_> {
         Ok(bytes)
     }
 
-    /// The bytes of a succinct proof's file.
+    /// The bytes of a succinct proof's file, and how long it took to make the proof.
     fn compress(
         &self,
         run: Run<'_>,
         report: &mut Report,
         progress: &mut dyn Progress,
-    ) -> anyhow::Result<Vec<u8>> {
+    ) -> anyhow::Result<(Vec<u8>, Duration)> {
         if self.kind == ProofKind::Spartan {
             let (proof, time) = self.backend.spartan(run, progress)?;
             report.seconds("spartan", "spartan_seconds", time);
-            return Ok(proof.encode()?);
+            return Ok((proof.encode()?, time));
         }
         let (proof, [keys, time]) = self.backend.groth16(run, self.context, progress)?;
         report.number("verifying key", "verifying_key", hex(&proof.key));
         report.seconds("groth16 keys", "groth16_keys_seconds", keys);
         report.seconds("groth16", "groth16_seconds", time);
-        Ok(proof.encode()?)
+        Ok((proof.encode()?, time))
     }
 
     /// Writes a succinct proof, in the order that [`crate::checkpoint`] describes.
