@@ -17,6 +17,7 @@ use crate::session::{Committed, PUBLIC_BLIND, Session};
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::field::to_bytes;
+use foldnet_gadgets::step::StepCircuit;
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -31,8 +32,8 @@ const LARGEST_FILE: u64 = 1 << 31;
 struct Kept<C: Cycle> {
     /// Of the program and the parameters.
     digest: [u8; 32],
-    /// One a step.
-    commitments: Vec<Commitment<C::Primary>>,
+    /// One a step that has weights.
+    commitments: Vec<Option<Commitment<C::Primary>>>,
 }
 
 impl<C: Cycle> Session<C> {
@@ -68,7 +69,7 @@ impl<C: Cycle> Session<C> {
         Ok(committed)
     }
 
-    /// The commitment to the weights of one step.
+    /// The commitment to the weights of one step; none where its kind has no weights.
     ///
     /// # Errors
     /// Those of the weights and of the key.
@@ -76,11 +77,19 @@ impl<C: Cycle> Session<C> {
         &self,
         program: &Program,
         step: usize,
-    ) -> Result<Commitment<C::Primary>, Error> {
+    ) -> Result<Option<Commitment<C::Primary>>, Error> {
+        let kind = program
+            .outline()
+            .steps
+            .get(step)
+            .map_or(0, |step| step.kind);
+        if self.params().kind(kind)?.weight_variables().is_none() {
+            return Ok(None);
+        }
         let weights = program.weights(step)?;
         let blind = C::F::from(PUBLIC_BLIND);
         let point = self.params().key().commit_small(weights.entries(), blind)?;
-        Ok(Commitment::new(point))
+        Ok(Some(Commitment::new(point)))
     }
 
     /// The model id that the commitments of all steps make.
@@ -90,17 +99,17 @@ impl<C: Cycle> Session<C> {
     pub(crate) fn committed(
         &self,
         program: &Program,
-        commitments: Vec<Commitment<C::Primary>>,
+        commitments: Vec<Option<Commitment<C::Primary>>>,
     ) -> Result<Committed<C>, Error> {
         let kinds = program.outline().steps.iter().map(|step| step.kind);
-        let steps: Vec<_> = kinds.zip(commitments.iter().copied().map(Some)).collect();
+        let steps: Vec<_> = kinds.zip(commitments.iter().copied()).collect();
         let model = self.params().model_id(&steps)?;
         Ok(Committed { commitments, model })
     }
 
     /// A digest of the program's file and of these parameters; none for a program in memory.
     fn digest_with(&self, program: &Program) -> Option<[u8; 32]> {
-        let mut hasher = Sha256::new_with_prefix(b"foldnet weight commitments 1");
+        let mut hasher = Sha256::new_with_prefix(b"foldnet weight commitments 2");
         hasher.update(program.digest()?);
         hasher.update(to_bytes(&self.params().digest()));
         Some(hasher.finalize().into())
@@ -114,7 +123,7 @@ impl<C: Cycle> Session<C> {
         digest: &[u8; 32],
         progress: &mut dyn Progress,
         rng: &mut R,
-    ) -> Result<Option<Vec<Commitment<C::Primary>>>, Error> {
+    ) -> Result<Option<Vec<Option<Commitment<C::Primary>>>>, Error> {
         let kept = files::read_value(path, Kind::Commitments, C::NAME, LARGEST_FILE);
         let Ok(Kept::<C> {
             digest: found,

@@ -13,9 +13,10 @@ use crate::fold::r1cs::{FreshWitness, Instance, Running, Shape};
 use crate::program::{Outline, Program};
 use crate::progress::{Progress, Stage};
 use crate::session::{Committed, Inference, PUBLIC_BLIND, Session, Timing};
-use foldnet_gadgets::commitment::CurveEngine;
+use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::step::StepCircuit;
+use foldnet_layers::graph::{GraphShape, SaltedTrace};
 use foldnet_layers::tensor;
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
@@ -45,22 +46,30 @@ impl<C: Cycle> fmt::Debug for RunState<C> {
     }
 }
 
-/// Where a run is: how many inferences are finished, and which step of the next one comes next.
+/// Where a run is: how many groups of inferences are finished, which a step carries together, and
+/// which step of the next group comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Position {
-    inference: usize,
+    group: usize,
     step: usize,
 }
 
 impl Position {
     fn after(index: u64, outline: &Outline) -> Self {
         let steps = outline.steps.len().max(1) as u64;
-        let inference = usize::try_from(index / steps).unwrap_or(usize::MAX);
+        let group = usize::try_from(index / steps).unwrap_or(usize::MAX);
         Position {
-            inference,
+            group,
             step: (index % steps) as usize,
         }
     }
+}
+
+/// The inferences of a group.
+fn group_of<T>(all: &[T], group: usize, batch: usize) -> &[T] {
+    let start = group.saturating_mul(batch);
+    all.get(start..start.saturating_add(batch))
+        .unwrap_or_default()
 }
 
 /// What is folded: the inputs of one run, and what they go through.
@@ -79,7 +88,13 @@ pub struct Job<'a, C: Cycle> {
 impl<C: Cycle> Job<'_, C> {
     /// Number of steps of the whole run.
     pub fn steps(&self) -> u64 {
-        (self.program.outline().steps.len() * self.inputs.len()) as u64
+        let groups = self.inputs.len() / self.batch();
+        (self.program.outline().steps.len() * groups) as u64
+    }
+
+    /// Inferences that a step carries.
+    fn batch(&self) -> usize {
+        self.session.params().inferences().max(1)
     }
 
     /// Folds what is left of a run; `watch` sees the state after every step.
@@ -101,10 +116,10 @@ impl<C: Cycle> Job<'_, C> {
         progress.advance(run.recursion.index);
         while run.recursion.index < total {
             let position = Position::after(run.recursion.index, outline);
-            let input = self.inputs.get(position.inference).map(Vec::as_slice);
             if position.step == 0 {
-                let input = input.unwrap_or_default();
-                run.live = vec![outline.input.pad("input", input)?];
+                let inputs = group_of(self.inputs, position.group, self.batch());
+                let padded = inputs.iter().map(|input| outline.input.pad("input", input));
+                run.live = vec![padded.collect::<Result<Vec<_>, _>>()?.concat()];
             }
             self.step(run, position, timing, rng)?;
             watch(run);
@@ -125,47 +140,62 @@ impl<C: Cycle> Job<'_, C> {
         let outline = self.program.outline();
         let unknown = || Error::Program("a program has no such step");
         let kind = outline.steps.get(position.step).ok_or_else(unknown)?.kind;
+        let shape = outline.kinds.get(kind).ok_or_else(unknown)?;
         let commitment = self.committed.commitments.get(position.step);
         let commitment = *commitment.ok_or_else(unknown)?;
         let last = position.step + 1 == outline.steps.len();
         let clock = Instant::now();
         let table = self.program.weights(position.step)?;
-        let live = run.live.first().map(Vec::as_slice).unwrap_or_default();
-        let trace = outline.run_step(position.step, &table, live)?;
-        let mut output = trace.output();
+        let trace = outline.run_step(position.step, &table, &run.live)?;
+        let live = trace.outputs(shape);
+        let trace = SaltedTrace::public(trace, shape.batch);
+        let inputs = if last && self.batch() > 1 {
+            self.digests(position.group)?
+        } else {
+            Vec::new()
+        };
         timing.witness += clock.elapsed();
         let clock = Instant::now();
         let step = Step {
             kind,
             trace: &trace,
-            weights: Some(StepWeights {
+            weights: commitment.map(|commitment: Commitment<C::Primary>| StepWeights {
                 table: &table,
                 commitment,
                 blind: C::F::from(PUBLIC_BLIND),
             }),
+            inputs: &inputs,
             next_input: if last {
-                self.input_after(position.inference, run)?
+                self.input_after(position.group, run)?
             } else {
                 run.recursion.start
             },
         };
         run.recursion.step(self.session.params(), &step, rng)?;
         if last {
-            output.truncate(outline.output.length);
             run.live.clear();
-            run.outputs.push(output);
+            run.finish(outline, &live.concat());
         } else {
-            run.live = vec![output];
+            run.live = live;
         }
         timing.fold += clock.elapsed();
         Ok(())
     }
 
-    /// The digest of the input after an inference; that of the first after the last.
-    fn input_after(&self, inference: usize, run: &RunState<C>) -> Result<C::F, Error> {
-        match self.inputs.get(inference + 1) {
-            Some(input) => self.session.input_digest(input),
-            None => Ok(run.recursion.start),
+    /// The input digests of a group.
+    fn digests(&self, group: usize) -> Result<Vec<C::F>, Error> {
+        let inputs = group_of(self.inputs, group, self.batch());
+        inputs
+            .iter()
+            .map(|input| self.session.input_digest(input))
+            .collect()
+    }
+
+    /// The digest of the inputs after a group; that of the first after the last.
+    fn input_after(&self, group: usize, run: &RunState<C>) -> Result<C::F, Error> {
+        match self.digests(group + 1)?.as_slice() {
+            [] => Ok(run.recursion.start),
+            digests => Ok(self.session.params().context.group(digests)),
         }
     }
 }
@@ -174,7 +204,8 @@ impl<C: Cycle> RunState<C> {
     /// The state before the first step.
     ///
     /// # Errors
-    /// [`Error::Length`] for no inputs or one of another length; those of the keys.
+    /// [`Error::Length`] for no inputs, a number of inputs that is no multiple of those that a step
+    /// carries, and an input of another length; those of the keys.
     pub fn begin<R: RngCore + CryptoRng>(
         session: &Session<C>,
         model: C::F,
@@ -182,23 +213,30 @@ impl<C: Cycle> RunState<C> {
         start: Start,
         rng: &mut R,
     ) -> Result<Self, Error> {
-        let mut first = None;
-        for input in inputs {
-            let digest = session.input_digest(input)?;
-            first = first.or(Some(digest));
-        }
-        let Some(first) = first else {
+        let digests = inputs.iter().map(|input| session.input_digest(input));
+        let digests = digests.collect::<Result<Vec<_>, _>>()?;
+        let batch = session.params().inferences();
+        let Some(first) = digests.get(..batch).filter(|_| digests.len() % batch == 0) else {
             return Err(Error::Length {
-                what: "inputs",
-                expected: 1,
-                got: 0,
+                what: "inputs, which must fill whole steps",
+                expected: inputs.len().next_multiple_of(batch).max(batch),
+                got: inputs.len(),
             });
         };
+        let first = session.params().context.group(first);
         Ok(RunState {
             recursion: Recursion::begin(session.params(), model, first, start, rng)?,
             live: Vec::new(),
             outputs: Vec::new(),
         })
+    }
+
+    /// Adds the outputs of a group, which lie one after the other.
+    fn finish(&mut self, outline: &Outline, outputs: &[i64]) {
+        for output in outputs.chunks(outline.output.capacity.max(1)) {
+            let length = outline.output.length.min(output.len());
+            self.outputs.push(output[..length].to_vec());
+        }
     }
 
     /// What the run claims by now.
@@ -232,7 +270,8 @@ impl<C: Cycle> RunState<C> {
         let index = self.recursion.index;
         ensure(index <= job.steps(), "the number of steps")?;
         let position = Position::after(index, outline);
-        let outputs = self.outputs.len() == position.inference;
+        let batch = job.batch();
+        let outputs = self.outputs.len() == position.group.saturating_mul(batch);
         ensure(outputs, "the number of outputs")?;
         let (low, high) = tensor::range(outline.bits);
         let activations = |values: &[i64], length: usize| {
@@ -244,12 +283,18 @@ impl<C: Cycle> RunState<C> {
             .all(|o| activations(o, outline.output.length));
         ensure(fit, "an output")?;
         let kind = |step: usize| outline.steps.get(step).map(|step| step.kind);
-        let live = match (self.live.as_slice(), position.step) {
-            ([], 0) => true,
-            ([live], 1..) => kind(position.step)
+        let fits = |kind: &GraphShape| {
+            let tensors = self.live.iter().zip(&kind.inputs);
+            self.live.len() == kind.inputs.len()
+                && tensors
+                    .into_iter()
+                    .all(|(live, length)| activations(live, *length))
+        };
+        let live = match position.step {
+            0 => self.live.is_empty(),
+            step => kind(step)
                 .and_then(|kind| outline.kinds.get(kind))
-                .is_some_and(|kind| activations(live, kind.inputs())),
-            _ => false,
+                .is_some_and(fits),
         };
         ensure(live, "the live tensors")?;
         let before = match position.step {
@@ -267,17 +312,19 @@ impl<C: Cycle> RunState<C> {
         ensure(state.model == job.committed.model, "the model id")?;
         let count = state.count == self.outputs.len() as u64;
         ensure(count, "the number of finished inferences")?;
-        let digest = |input: &Vec<i64>| job.session.input_digest(input).ok();
-        let first = job.inputs.first().and_then(digest);
-        ensure(first == Some(self.recursion.start), "the first input")?;
-        let input = match job.inputs.get(self.outputs.len()) {
-            Some(input) => digest(input),
-            None => first,
+        let context = &job.session.params().context;
+        let digest = |group: usize| match job.digests(group).ok()?.as_slice() {
+            [] => None,
+            digests => Some(context.group(digests)),
         };
+        let first = digest(0);
+        ensure(first == Some(self.recursion.start), "the first input")?;
+        let input = digest(self.outputs.len() / job.batch()).or(first);
         ensure(input == Some(state.input), "the input of the inference")?;
-        let tensors = match self.live.first() {
-            Some(live) => job.session.tensor_digest(live),
-            None => state.input,
+        let tensors = if self.live.is_empty() {
+            state.input
+        } else {
+            job.session.live_digest(&self.live)
         };
         ensure(tensors == state.tensors, "the live tensors")?;
         let inferences = self.inferences(job.inputs);

@@ -11,10 +11,11 @@ use crate::key::source::KeySource;
 use crate::program::{Outline, Program, Tensor, activations};
 use crate::progress::{Progress, Stage};
 use crate::run::{Job, RunState};
+use ff::Field;
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::hash::HashConstants;
-use foldnet_layers::chain::{Chain, ChainShape};
+use foldnet_layers::graph::{Graph, GraphShape};
 use foldnet_layers::tensor;
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,7 @@ pub(crate) const PUBLIC_BLIND: u64 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Architecture {
     /// The step kinds.
-    pub kinds: Vec<ChainShape>,
+    pub kinds: Vec<GraphShape>,
     /// `ell`.
     pub weight_variables: usize,
     /// Width of the activations in bits.
@@ -76,7 +77,7 @@ impl From<&Outline> for Architecture {
 #[derive(Debug)]
 pub struct Session<C: Cycle> {
     architecture: Architecture,
-    params: Params<C, Chain<C::F>>,
+    params: Params<C, Graph<C::F>>,
     hash: HashConstants<C::F>,
 }
 
@@ -92,8 +93,8 @@ pub struct Inference {
 /// The weight commitments of a program and the model id that they make.
 #[derive(Clone, Debug)]
 pub struct Committed<C: Cycle> {
-    /// One commitment a step.
-    pub commitments: Vec<Commitment<C::Primary>>,
+    /// One commitment a step; none where its kind has no weights.
+    pub commitments: Vec<Option<Commitment<C::Primary>>>,
     /// The model id.
     pub model: C::F,
 }
@@ -147,7 +148,7 @@ impl<C: KeySource> Session<C> {
         let kinds = architecture
             .kinds
             .iter()
-            .map(|shape| Chain::new(shape.clone(), hash.clone()))
+            .map(|shape| Graph::new(shape.clone(), hash.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         let description = architecture.description();
         let params = Params::with_keys(
@@ -167,7 +168,7 @@ impl<C: KeySource> Session<C> {
 
 impl<C: Cycle> Session<C> {
     /// The parameters.
-    pub fn params(&self) -> &Params<C, Chain<C::F>> {
+    pub fn params(&self) -> &Params<C, Graph<C::F>> {
         &self.params
     }
 
@@ -228,9 +229,24 @@ impl<C: Cycle> Session<C> {
         Ok(self.tensor_digest(&padded))
     }
 
-    /// The digest of live tensors.
+    /// The digest of the live tensors of one inference.
     pub(crate) fn tensor_digest(&self, values: &[i64]) -> C::F {
-        tensor::digest(&self.hash, values, self.architecture.bits)
+        tensor::digest(&self.hash, values, self.architecture.bits, C::F::ZERO)
+    }
+
+    /// The digest of the live tensors of a step: of every inference its slices of all tensors.
+    pub(crate) fn live_digest(&self, live: &[Vec<i64>]) -> C::F {
+        let batch = self.params.inferences();
+        let slices = |inference: usize| {
+            let slice = |tensor: &Vec<i64>| {
+                let length = tensor.len() / batch;
+                let values = tensor.iter().skip(inference * length).take(length);
+                values.copied().collect::<Vec<i64>>()
+            };
+            live.iter().flat_map(slice).collect::<Vec<i64>>()
+        };
+        let digests = (0..batch).map(|inference| self.tensor_digest(&slices(inference)));
+        self.params.context.group(&digests.collect::<Vec<_>>())
     }
 
     /// Accepts iff `run` proves that the model maps every input to its output. What is accepted
@@ -288,7 +304,7 @@ impl<C: Cycle> Session<C> {
         let digest = |what, tensor: &Tensor, values: &[i64]| {
             let sizes = (tensor.length, tensor.capacity);
             let padded = activations(what, values, sizes, *bits)?;
-            Ok::<_, Error>(tensor::digest(&self.hash, &padded, *bits))
+            Ok::<_, Error>(tensor::digest(&self.hash, &padded, *bits, C::F::ZERO))
         };
         let inferences = inferences
             .iter()

@@ -33,7 +33,7 @@ use crate::memory::peak_resident_bytes;
 use crate::program::Outline;
 use crate::session::Architecture;
 use foldnet_gadgets::hash::NARROW_LIMIT;
-use foldnet_layers::chain::ChainShape;
+use foldnet_layers::graph::GraphShape;
 
 /// Constraints of the recursion in every step.
 const STEP_CONSTRAINTS: usize = 19_000;
@@ -114,7 +114,7 @@ impl Estimate {
     /// For one proof about some inferences.
     pub(super) fn new(program: &Outline, proof: ProofKind, inferences: usize) -> Self {
         let variables = program.weight_variables;
-        let of = |kind: &ChainShape| {
+        let of = |kind: &GraphShape| {
             STEP_CONSTRAINTS + ROUND_CONSTRAINTS * variables + kind.cost().constraints(hash)
         };
         let constraints: Vec<usize> = program.kinds.iter().map(of).collect();
@@ -136,11 +136,14 @@ impl Estimate {
         };
         let opened = variables.max(largest.next_power_of_two().ilog2() as usize);
         let statement = StatementShape::new(&Architecture::from(program), inferences);
+        // A step carries a group of inferences.
+        let together = program.kinds.first().map_or(1, |kind| kind.batch.max(1));
+        let groups = inferences.div_ceil(together);
         let each: f64 = program.steps.iter().map(|step| seconds(step.kind)).sum();
         Estimate {
             kind: proof,
-            steps: program.steps.len() * inferences,
-            seconds: each * inferences as f64,
+            steps: program.steps.len() * groups,
+            seconds: each * groups as f64,
             compress,
             bytes,
             proof: proof_bytes(proof, &constraints, opened, &statement, table),

@@ -17,7 +17,7 @@ use foldnet_compress::evm::{Machine, Parameters, calldata, verify_public};
 use foldnet_compress::groth16::VerifyingKey;
 use foldnet_compress::mercury::words::{Word, scalar_word};
 use foldnet_gadgets::cycle::Bn254;
-use foldnet_layers::chain::Chain;
+use foldnet_layers::graph::Graph;
 use halo2curves::bn256::Fr;
 use rand_core::OsRng;
 use std::cell::OnceCell;
@@ -29,7 +29,7 @@ pub(super) fn decider<'a>(
     session: &'a Session<Bn254>,
     shapes: &'a Shapes<Bn254>,
     inferences: usize,
-) -> Decider<'a, Chain<Fr>> {
+) -> Decider<'a, Graph<Fr>> {
     Decider {
         params: session.params(),
         shapes,
@@ -91,7 +91,7 @@ impl<'a> Backend<'a> {
 
     fn keys(
         &self,
-        decider: &Decider<'_, Chain<Fr>>,
+        decider: &Decider<'_, Graph<Fr>>,
         progress: &mut dyn Progress,
     ) -> anyhow::Result<&Groth16Keys> {
         let inferences = decider.statement.inferences;
@@ -217,7 +217,7 @@ pub(super) struct Call {
 
 /// The trusted verifying key: a file of the caller's, or the one of this machine.
 pub(super) fn verifying_key(
-    decider: &Decider<'_, Chain<Fr>>,
+    decider: &Decider<'_, Graph<Fr>>,
     given: Option<&Path>,
     cache: Option<&Path>,
 ) -> anyhow::Result<VerifyingKey> {
@@ -247,7 +247,7 @@ pub(super) fn verifying_key(
 pub(super) fn call(
     session: &Session<Bn254>,
     (model, key): (Fr, &VerifyingKey),
-    decider: &Decider<'_, Chain<Fr>>,
+    decider: &Decider<'_, Graph<Fr>>,
     proof: &Groth16Proof,
 ) -> anyhow::Result<Call> {
     warn_if_insecure_key(session, key.insecure());
@@ -259,7 +259,7 @@ pub(super) fn call(
 
 fn parameters_and_statement(
     (model, key): (Fr, &VerifyingKey),
-    decider: &Decider<'_, Chain<Fr>>,
+    decider: &Decider<'_, Graph<Fr>>,
     proof: &Groth16Proof,
 ) -> anyhow::Result<Call> {
     let elements = decider.statement.pack::<Fr>(&proof.about.inferences)?;

@@ -14,6 +14,7 @@ mod error;
 pub mod import;
 pub mod integer;
 pub mod json;
+pub mod network;
 pub mod plan;
 pub mod quantise;
 pub mod random;
