@@ -283,9 +283,14 @@ pub fn check_statement(
     architecture: &Architecture,
     inferences: &[Inference],
 ) -> Result<(), ArtefactError> {
-    let (input, output) = (&architecture.input, &architecture.output);
-    let most = MAX_STATEMENT / input.capacity.max(output.capacity).max(1);
+    let most = most_inferences(architecture);
     limit("inferences of the proof", 1, most, inferences.len())
+}
+
+/// Most inferences that a proof may be about.
+pub(crate) fn most_inferences(architecture: &Architecture) -> usize {
+    let (input, output) = (&architecture.input, &architecture.output);
+    MAX_STATEMENT / input.capacity.max(output.capacity).max(1)
 }
 
 /// Puts the file's name to an error that lacks it.

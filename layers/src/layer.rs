@@ -309,15 +309,14 @@ macro_rules! layers {
                 match self { $(Layer::$layer(layer) => IntegerLayer::linear(layer)),+ }
             }
 
-<<<<<<< HEAD
             /// See [`IntegerLayer::requantise_mut`].
             pub fn requantise_mut(&mut self) -> Option<&mut Requantise> {
                 match self { $(Layer::$layer(layer) => layer.requantise_mut()),+ }
-=======
+            }
+
             /// See [`IntegerLayer::table`].
             pub fn table(&self) -> Option<FunctionTable> {
                 match self { $(Layer::$layer(layer) => IntegerLayer::table(layer)),+ }
->>>>>>> tables
             }
 
             /// See [`IntegerLayer::needs_challenges`].
