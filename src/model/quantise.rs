@@ -12,7 +12,8 @@
 //! Weights are field elements in a proof, so their 16 to 24 bits cost nothing there.
 
 use super::error::ModelError;
-use super::import::{FloatDense, FloatNetwork, FloatReference};
+use super::chain::{FloatDense, FloatNetwork};
+use super::reference::FloatReference;
 use super::integer::{IntegerDense, IntegerNetwork, OutOfRange, full_range};
 
 /// By how much the shift is lowered while weights are too large: one 8-bit limb of the remainder.
