@@ -6,7 +6,7 @@ use super::pool::Sliding;
 use super::{Activation, Importer, Outputs, Value, activation};
 use crate::model::error::ModelError;
 use crate::model::graph::{FloatOp, Linear, MatrixSizes, Planes, Window, length};
-use ndarray::{Array1, Array2, ArrayD, Axis, Ix2};
+use ndarray::{Array1, Array2, ArrayD, Axis, Ix2, IxDyn};
 
 /// A weight tensor of a convolution: its first two axes, and its window.
 struct Kernel {
@@ -356,38 +356,49 @@ impl Importer {
         weights: &ArrayD<f32>,
     ) -> Result<Activation, ModelError> {
         let mismatch = || node.mismatched(&a.shape, weights.shape());
-        let (&[ref lead @ .., inputs, outputs], &[ref own @ .., rows, taken]) =
-            (weights.shape(), a.shape.as_slice())
-        else {
+        let &[ref lead @ .., inputs, outputs] = weights.shape() else {
             return Err(mismatch());
         };
-        let batch = broadcast(own, lead).filter(|_| taken == inputs).ok_or_else(mismatch)?;
-        if lead != batch.as_slice() || length(weights.shape()) == 0 {
+        // A vector is a row.
+        let (own, rows) = match a.shape.as_slice() {
+            [_] => (&[][..], None),
+            [own @ .., rows, _] => (own, Some(*rows)),
+            [] => return Err(mismatch()),
+        };
+        let batch = broadcast(own, lead).filter(|_| a.shape.last() == Some(&inputs));
+        let batch = batch.ok_or_else(mismatch)?;
+        if length(weights.shape()) == 0 {
             return Err(mismatch());
         }
-        let count = length(&batch);
-        let full = |tail: [usize; 2]| [batch.as_slice(), &tail].concat();
-        let a = self.expanded(node, a.clone(), &full([rows, inputs]))?;
-        let order = Movement::transpose(&[count, rows, inputs], &[1, 0, 2]);
+        let full = |tail: &[usize]| [batch.as_slice(), tail].concat();
+        self.check_size(node, &full(&[inputs, outputs]), true)?;
+        let weights = weights.broadcast(IxDyn(&full(&[inputs, outputs])));
+        let weights: Vec<f32> = weights.ok_or_else(mismatch)?.iter().copied().collect();
+        let (count, height) = (length(&batch), rows.unwrap_or(1));
+        let with_row = [own, &[height, inputs]].concat();
+        let a = a.clone().reshaped(with_row);
+        let a = self.expanded(node, a, &full(&[height, inputs]))?;
+        let order = Movement::transpose(&[count, height, inputs], &[1, 0, 2]);
         let a = self.moved_activation(node, &a, order)?;
         let by_output = |(n, k): (usize, usize)| {
             let (matrix, column) = (n / outputs, n % outputs);
             let at = (matrix * inputs + k) * outputs + column;
-            weights.as_slice().and_then(|w| w.get(at)).copied().map_or(0.0, f64::from)
+            weights.get(at).copied().map_or(0.0, f64::from)
         };
         let total = count.saturating_mul(outputs);
         let layer = Linear {
-            planes: Planes::points(rows, count * inputs),
+            planes: Planes::points(height, count * inputs),
             groups: count,
             window: Window::POINT,
             weights: Array2::from_shape_fn((total, inputs), by_output),
             bias: Array1::zeros(total),
         };
-        let shape = vec![rows, count, outputs];
+        let shape = vec![height, count, outputs];
         let y = self.push(node, FloatOp::Linear(Box::new(layer)), vec![a.id], shape)?;
-        let order = Movement::transpose(&[rows, count, outputs], &[1, 0, 2]);
+        let order = Movement::transpose(&[height, count, outputs], &[1, 0, 2]);
         let y = self.moved_activation(node, &y, order)?;
-        Ok(y.reshaped(full([rows, outputs])))
+        let tail: Vec<usize> = rows.into_iter().chain([outputs]).collect();
+        Ok(y.reshaped(full(&tail)))
     }
 
     fn activation_product(

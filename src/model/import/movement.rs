@@ -485,10 +485,6 @@ impl Importer {
         }
         let mode = node.text("mode", "constant")?;
         let fill = if node.has(2) { self.scalar(node, 2)? } else { node.float("value", 0.0)? };
-        if mode == "constant" && fill != 0.0 {
-            let remedy = "pad with zeros, or use edge or reflect padding";
-            return Err(node.misused(format!("the constant {fill}"), remedy));
-        }
         let mut picks = everything(&from);
         for (&axis, (&before, &after)) in axes.iter().zip(pads.iter().zip(pads.iter().skip(axes.len()))) {
             let size = from.get(axis).copied().unwrap_or(0);
@@ -502,7 +498,16 @@ impl Importer {
         }
         let shape: Vec<usize> = picks.iter().map(Vec::len).collect();
         self.check_size(node, &shape, value.is_constant())?;
-        one(self.moved(node, vec![value], Movement::select(&from, &picks))?)
+        let mut movement = Movement::select(&from, &picks);
+        let mut operands = vec![value];
+        if mode == "constant" && fill != 0.0 {
+            // The constant is a second operand of one value.
+            let last = length(&from);
+            movement.map.iter_mut().for_each(|entry| *entry = entry.or(Some(last)));
+            let fill = ArrayD::from_elem(IxDyn(&[1]), fill as f32);
+            operands.push(Value::constant(Constant::Float(fill)));
+        }
+        one(self.moved(node, operands, movement)?)
     }
 
     /// Picks along an axis by constant indices.
