@@ -1,6 +1,8 @@
 //! The importer on ONNX's own backend tests (tests/vectors/onnx_nodes), one model at a time.
 
-use foldnet::model::{FloatGraph, ModelError};
+use foldnet::model::{FloatGraph, FloatReference, ModelError};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore, SeedableRng};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -132,14 +134,52 @@ fn float_vectors_are_read_and_agree() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Random inputs, where tract can run the model.
 #[test]
-fn print_networks() {
-    for name in ["mlp", "lenet", "residual", "separable", "transformer", "transformer_gelu"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/networks/{name}.onnx"));
-        let graph = FloatGraph::open(path).unwrap();
-        println!("{name}");
-        for (i, node) in graph.nodes.iter().enumerate() {
-            println!("  {:3} {:30} {:12} {:?} {:?} {:?}", i + 1, node.name, node.op.name(), node.inputs, node.shape, node.clip);
+fn float_vectors_agree_with_tract() {
+    let (index, data) = vectors();
+    let mut random = ChaCha20Rng::seed_from_u64(7);
+    let (mut compared, mut not_run) = (0, BTreeMap::new());
+    for vector in &index.vectors {
+        if !vector.leading_one || vector.integer_input {
+            continue;
+        }
+        let model = &data[vector.model.offset..][..vector.model.length];
+        let Ok(graph) = FloatGraph::from_onnx(model) else {
+            continue;
+        };
+        let reference = match FloatReference::from_onnx(model) {
+            Ok(reference) => reference,
+            Err(error) => {
+                not_run.insert(vector.title(), error.to_string());
+                continue;
+            }
+        };
+        for _ in 0..5 {
+            let input: Vec<f32> = (0..graph.input_len())
+                .map(|_| (random.next_u32() >> 8) as f32 / (1u32 << 22) as f32 - 2.0)
+                .collect();
+            let ours = graph.evaluate(&input).unwrap();
+            match reference.evaluate(&input) {
+                Ok(theirs) => {
+                    assert_eq!(ours.len(), theirs.len(), "{}", vector.title());
+                    for (a, &b) in ours.iter().zip(&theirs) {
+                        // float32 rounding of sums of at most some hundred terms.
+                        let bound = 1e-4 * f64::from(b).abs().max(1.0);
+                        let error = (a - f64::from(b)).abs();
+                        assert!(error <= bound, "{}: {a} {b}", vector.title());
+                    }
+                    compared += 1;
+                }
+                Err(error) => {
+                    not_run.insert(vector.title(), error.to_string());
+                }
+            }
         }
     }
+    for (title, error) in &not_run {
+        println!("not run {title}: {error}");
+    }
+    println!("{compared} comparisons, {} models that tract does not run", not_run.len());
+    assert!(compared > 500);
 }
