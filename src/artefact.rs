@@ -22,8 +22,8 @@ use crate::session::{Architecture, Inference};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::cycle::{Bn254, Cycle};
 use foldnet_gadgets::field::{from_bytes, to_bytes};
-use foldnet_layers::chain::ChainShape;
 use foldnet_layers::error::LayerError;
+use foldnet_layers::graph::GraphShape;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -161,7 +161,7 @@ impl ArtefactError {
             | ArtefactError::Mismatch { artefact, .. }
             | ArtefactError::Scale { artefact, .. } => *artefact = Artefact::Proof,
             ArtefactError::Kind { source, .. } => match source {
-                LayerError::ChainParameter { advice, .. }
+                LayerError::StepParameter { advice, .. }
                 | LayerError::Parameter { advice, .. }
                 | LayerError::Length { advice, .. } => *advice = ASK,
                 LayerError::WeightVariables { expected, got } => {
@@ -337,7 +337,7 @@ pub fn check_architecture(architecture: &Architecture) -> Result<(), ArtefactErr
     let mut total = 0usize;
     for (kind, shape) in architecture.kinds.iter().enumerate() {
         // The number of layers first: everything after it takes time and memory in proportion.
-        limit("layers of a step kind", 1, MAX_LAYERS, shape.layers.len())?;
+        limit("layers of a step kind", 1, MAX_LAYERS, shape.nodes.len())?;
         equal("activation bits of a kind", bits, shape.bits as usize)?;
         let variables = shape.weight_variables;
         equal(
@@ -352,16 +352,16 @@ pub fn check_architecture(architecture: &Architecture) -> Result<(), ArtefactErr
     }
     limit("constraints of all layers", 0, MAX_CONSTRAINTS, total)?;
     let kinds = &architecture.kinds;
-    let inputs = kinds.iter().map(ChainShape::inputs).collect::<Vec<_>>();
+    let inputs = kinds.iter().map(GraphShape::input_len).collect::<Vec<_>>();
     let ends = kinds.iter().filter(|kind| kind.ends_inference);
-    let outputs = ends.map(ChainShape::outputs).collect::<Vec<_>>();
+    let outputs = ends.map(GraphShape::output_len).collect::<Vec<_>>();
     check_edge("input", &architecture.input, &inputs)?;
     check_edge("output", &architecture.output, &outputs)
 }
 
 /// Constraints of a kind's layers: fewer than its circuit has, since hashes and recursion are left
 /// out.
-fn constraints(shape: &ChainShape) -> usize {
+fn constraints(shape: &GraphShape) -> usize {
     shape.cost().constraints(|_| 0)
 }
 
@@ -399,7 +399,7 @@ fn check_edge(
 pub fn check_program(program: &Outline) -> Result<(), ArtefactError> {
     check_architecture(&Architecture::from(program))?;
     limit("steps", 1, MAX_STEPS, program.steps.len())?;
-    let mut width = program.input.capacity;
+    let mut live = vec![program.input.capacity];
     for (index, step) in program.steps.iter().enumerate() {
         let Some(shape) = program.kinds.get(step.kind) else {
             let most = program.kinds.len().saturating_sub(1);
@@ -411,16 +411,20 @@ pub fn check_program(program: &Outline) -> Result<(), ArtefactError> {
                 got: step.kind,
             });
         };
-        equal("inputs of a step", width, shape.inputs())?;
+        equal("live tensors before a step", live.len(), shape.inputs.len())?;
+        for (expected, got) in live.iter().zip(&shape.inputs) {
+            equal("inputs of a step", *expected, *got)?;
+        }
         let last = index + 1 == program.steps.len();
         equal(
             "ends of the inference",
             usize::from(last),
             usize::from(shape.ends_inference),
         )?;
-        width = shape.outputs();
+        live = shape.output_lengths();
     }
-    equal("outputs of the last step", program.output.capacity, width)
+    let outputs = live.iter().sum();
+    equal("outputs of the last step", program.output.capacity, outputs)
 }
 
 fn limit(what: &'static str, least: usize, most: usize, got: usize) -> Result<(), ArtefactError> {
@@ -493,25 +497,24 @@ pub fn parse_model_id<F: CircuitField>(text: &str) -> Result<F, ArtefactError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use foldnet_layers::dense::Dense;
+    use foldnet_layers::graph;
     use foldnet_layers::layer::Layer;
+    use foldnet_layers::linear::Linear;
+    use foldnet_layers::requantise::Requantise;
 
     type F = <Bn254 as Cycle>::F;
 
     fn architecture() -> Architecture {
-        let layer = Dense {
-            inputs: 4,
-            outputs: 3,
+        let requantise = Requantise {
             shift: 8,
             low: 0,
             high: 127,
             accumulator_bits: 20,
         };
-        let kind = ChainShape {
-            layers: vec![Layer::Dense(layer)],
-            bits: 8,
+        let kind = GraphShape {
             weight_variables: 5,
             ends_inference: true,
+            ..graph::chain(vec![Linear::dense(4, 3, requantise).into()], 8)
         };
         Architecture {
             kinds: vec![kind],
@@ -539,9 +542,11 @@ mod tests {
             .to_string()
     }
 
-    fn dense(architecture: &mut Architecture) -> &mut Dense {
-        let Layer::Dense(dense) = &mut architecture.kinds[0].layers[0];
-        dense
+    fn dense(architecture: &mut Architecture) -> &mut Linear {
+        match &mut architecture.kinds[0].nodes[0].layer {
+            Layer::Linear(linear) => linear,
+            other => panic!("{}", other.name()),
+        }
     }
 
     #[test]
@@ -554,15 +559,18 @@ mod tests {
         for bits in [0, 1, 17, u32::MAX] {
             assert!(refused(|a| a.bits = bits).starts_with("activation bits"));
         }
-        let layer = architecture().kinds[0].layers[0].clone();
-        assert!(refused(|a| a.kinds[0].layers = vec![layer; 65]).starts_with("layers of a step"));
-        assert!(refused(|a| a.kinds[0].layers.clear()).starts_with("layers of a step"));
+        let node = architecture().kinds[0].nodes[0].clone();
+        assert!(refused(|a| a.kinds[0].nodes = vec![node; 65]).starts_with("layers of a step"));
+        assert!(refused(|a| a.kinds[0].nodes.clear()).starts_with("layers of a step"));
         for size in [0, 1 << 13, usize::MAX] {
             assert!(refused(|a| dense(a).outputs = size).starts_with("step kind 0: "));
         }
-        assert!(refused(|a| dense(a).shift = 63).contains("shift"));
-        assert!(refused(|a| dense(a).accumulator_bits = u32::MAX).contains("accumulator bits"));
-        assert!(refused(|a| dense(a).high = i64::MAX).contains("high"));
+        assert!(refused(|a| dense(a).requantise.shift = 63).contains("shift"));
+        assert!(
+            refused(|a| dense(a).requantise.accumulator_bits = u32::MAX)
+                .contains("accumulator bits")
+        );
+        assert!(refused(|a| dense(a).requantise.high = i64::MAX).contains("high"));
         assert!(refused(|a| a.input.capacity = usize::MAX).starts_with("input"));
         assert!(refused(|a| a.output.length = 4).starts_with("output"));
         assert!(refused(|a| a.kinds[0].ends_inference = false).starts_with("output"));
@@ -575,9 +583,14 @@ mod tests {
     fn large_circuits_are_refused() {
         let message = refused(|a| {
             (a.weight_variables, a.kinds[0].weight_variables) = (22, 22);
-            dense(a).inputs = 1;
+            dense(a).channels = 1;
+            a.kinds[0].inputs = vec![1];
+            a.input = Tensor {
+                length: 1,
+                capacity: 1,
+                scale: 0.5,
+            };
             dense(a).outputs = 1 << 20;
-            (a.input, a.output) = (a.input.clone(), a.output.clone());
         });
         assert!(
             message.starts_with("constraints of all layers"),

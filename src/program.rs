@@ -7,10 +7,11 @@ use crate::model::plan::{Plan, PlanOptions};
 use crate::weights::WeightStore;
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::bounds::accumulator_bits;
-use foldnet_layers::chain::{ChainShape, ChainTrace, evaluate};
-use foldnet_layers::dense::Dense;
+use foldnet_layers::graph::{self, GraphShape, GraphTrace, evaluate};
 use foldnet_layers::layer::Layer;
 use foldnet_layers::layout::pack;
+use foldnet_layers::linear::Linear;
+use foldnet_layers::requantise::Requantise;
 use foldnet_layers::tensor;
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
@@ -112,7 +113,7 @@ pub struct Outline {
     /// Width of the activations in bits.
     pub bits: u32,
     /// The step kinds.
-    pub kinds: Vec<ChainShape>,
+    pub kinds: Vec<GraphShape>,
     /// The steps in order.
     pub steps: Vec<ProgramStep>,
     /// `ell`, the same for all kinds.
@@ -176,12 +177,12 @@ impl Program {
         let edge = |step: Option<&ProgramStep>| step.and_then(|step| kinds.get(step.kind));
         let input = Tensor {
             length: network.input_len(),
-            capacity: edge(steps.first()).map_or(0, ChainShape::inputs),
+            capacity: edge(steps.first()).map_or(0, GraphShape::input_len),
             scale: network.input_scale,
         };
         let output = Tensor {
             length: network.output_len(),
-            capacity: edge(steps.last()).map_or(0, ChainShape::outputs),
+            capacity: edge(steps.last()).map_or(0, GraphShape::output_len),
             scale: network.output_scale,
         };
         let outline = Outline {
@@ -227,7 +228,7 @@ impl Outline {
             let agrees = kind.bits == self.bits && kind.weight_variables == self.weight_variables;
             ensure(agrees, "a kind has other bits or weight variables")?;
         }
-        let shapes: Option<Vec<&ChainShape>> = self
+        let shapes: Option<Vec<&GraphShape>> = self
             .steps
             .iter()
             .map(|step| self.kinds.get(step.kind))
@@ -237,7 +238,7 @@ impl Outline {
             return Err(Error::Program("it has no steps"));
         };
         let joined = shapes.windows(2).all(|pair| match pair {
-            [before, after] => before.outputs() == after.inputs() && !before.ends_inference,
+            [before, after] => before.output_lengths() == after.inputs && !before.ends_inference,
             _ => true,
         });
         ensure(
@@ -245,8 +246,8 @@ impl Outline {
             "steps do not follow each other",
         )?;
         for (tensor, capacity) in [
-            (&self.input, first.inputs()),
-            (&self.output, last.outputs()),
+            (&self.input, first.input_len()),
+            (&self.output, last.output_len()),
         ] {
             let fits = tensor.capacity == capacity && (1..=capacity).contains(&tensor.length);
             ensure(fits, "a tensor does not fit its step")?;
@@ -256,7 +257,7 @@ impl Outline {
         Ok(())
     }
 
-    /// Runs step `step` of the integer network on its padded input.
+    /// Runs step `step` of the integer network on the live tensors before it.
     ///
     /// # Errors
     /// [`Error::Program`] for an unknown step; [`Error::Layer`] for a value out of range, naming
@@ -265,66 +266,69 @@ impl Outline {
         &self,
         step: usize,
         weights: &WeightTable,
-        input: &[i64],
-    ) -> Result<ChainTrace, Error> {
+        inputs: &[Vec<i64>],
+    ) -> Result<GraphTrace, Error> {
         let kind = self
             .steps
             .get(step)
             .and_then(|step| self.kinds.get(step.kind));
         let shape = kind.ok_or(Error::Program("a step names no kind"))?;
-        Ok(evaluate(shape, weights, input)?)
+        Ok(evaluate(shape, weights, inputs)?)
     }
 
     /// Multiplications of one inference, padding included.
     pub fn multiplications(&self) -> usize {
         let of = |step: &ProgramStep| {
-            let layers = self.kinds.get(step.kind).map(|kind| kind.layers.as_slice());
-            layers
-                .unwrap_or_default()
-                .iter()
-                .map(|l| l.inputs() * l.outputs())
-                .sum::<usize>()
+            let layers = self
+                .kinds
+                .get(step.kind)
+                .into_iter()
+                .flat_map(GraphShape::layers);
+            let linear = layers.filter_map(Layer::linear);
+            linear.map(Linear::multiplications).sum::<usize>()
         };
         self.steps.iter().map(of).sum()
     }
 }
 
 /// The kinds of a plan, with the exact accumulator bounds of the layers that fill each slot.
-fn shapes(plan: &Plan, padded: &[Vec<(Array2<i64>, Array1<i64>)>], bits: u32) -> Vec<ChainShape> {
-    let mut kinds: Vec<ChainShape> = plan
+fn shapes(plan: &Plan, padded: &[Vec<(Array2<i64>, Array1<i64>)>], bits: u32) -> Vec<GraphShape> {
+    let mut bounds: Vec<Vec<u32>> = plan
         .kinds
         .iter()
-        .map(|kind| ChainShape {
-            layers: kind
-                .layers
-                .iter()
-                .map(|layer| {
-                    Layer::Dense(Dense {
-                        inputs: layer.inputs,
-                        outputs: layer.outputs,
-                        shift: layer.shift,
-                        low: layer.low,
-                        high: layer.high,
-                        accumulator_bits: 1,
-                    })
-                })
-                .collect(),
-            bits,
-            weight_variables: plan.weight_variables,
-            ends_inference: kind.ends_inference,
-        })
+        .map(|kind| vec![1; kind.layers.len()])
         .collect();
     for (step, matrices) in plan.steps.iter().zip(padded) {
         let mut range = tensor::range(bits);
-        let slots = kinds
-            .get_mut(step.kind)
-            .map(|kind| kind.layers.as_mut_slice());
-        for (layer, (weights, bias)) in slots.unwrap_or_default().iter_mut().zip(matrices) {
-            let Layer::Dense(dense) = layer;
+        let slots = plan.kinds.get(step.kind).zip(bounds.get_mut(step.kind));
+        let Some((kind, bounds)) = slots else {
+            continue;
+        };
+        for ((slot, bound), (weights, bias)) in kind.layers.iter().zip(bounds).zip(matrices) {
             let needed = accumulator_bits(weights, bias, range.0, range.1);
-            dense.accumulator_bits = dense.accumulator_bits.max(needed);
-            range = (dense.low, dense.high);
+            *bound = needed.max(*bound);
+            range = (slot.low, slot.high);
         }
     }
-    kinds
+    let kinds = plan.kinds.iter().zip(bounds).map(|(kind, bounds)| {
+        let dense = kind
+            .layers
+            .iter()
+            .zip(bounds)
+            .map(|(slot, accumulator_bits)| {
+                let requantise = Requantise {
+                    shift: slot.shift,
+                    low: slot.low,
+                    high: slot.high,
+                    accumulator_bits,
+                };
+                Linear::dense(slot.inputs, slot.outputs, requantise).into()
+            });
+        GraphShape {
+            weight_variables: plan.weight_variables,
+            ends_inference: kind.ends_inference,
+            ..graph::chain(dense.collect(), bits)
+        }
+    });
+    kinds.collect()
 }

@@ -10,10 +10,11 @@ use crate::key::KeyCache;
 use crate::key::source::KeySource;
 use crate::program::{Outline, Program, Tensor, activations};
 use crate::progress::{Progress, Stage};
+use ff::Field;
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::hash::HashConstants;
-use foldnet_layers::chain::{Chain, ChainShape};
+use foldnet_layers::graph::{Graph, GraphShape, SaltedTrace};
 use foldnet_layers::tensor;
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ const PUBLIC_BLIND: u64 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Architecture {
     /// The step kinds.
-    pub kinds: Vec<ChainShape>,
+    pub kinds: Vec<GraphShape>,
     /// `ell`.
     pub weight_variables: usize,
     /// Width of the activations in bits.
@@ -75,7 +76,7 @@ impl From<&Outline> for Architecture {
 #[derive(Debug)]
 pub struct Session<C: Cycle> {
     architecture: Architecture,
-    params: Params<C, Chain<C::F>>,
+    params: Params<C, Graph<C::F>>,
     hash: HashConstants<C::F>,
 }
 
@@ -146,7 +147,7 @@ impl<C: KeySource> Session<C> {
         let kinds = architecture
             .kinds
             .iter()
-            .map(|shape| Chain::new(shape.clone(), hash.clone()))
+            .map(|shape| Graph::new(shape.clone(), hash.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         let description = architecture.description();
         let params = Params::with_keys(
@@ -166,7 +167,7 @@ impl<C: KeySource> Session<C> {
 
 impl<C: Cycle> Session<C> {
     /// The parameters.
-    pub fn params(&self) -> &Params<C, Chain<C::F>> {
+    pub fn params(&self) -> &Params<C, Graph<C::F>> {
         &self.params
     }
 
@@ -217,7 +218,7 @@ impl<C: Cycle> Session<C> {
             .iter()
             .map(|input| outline.input.pad("input", input))
             .collect::<Result<Vec<_>, _>>()?;
-        let digest = |values: &[i64]| tensor::digest(&self.hash, values, outline.bits);
+        let digest = |values: &[i64]| tensor::digest(&self.hash, values, outline.bits, C::F::ZERO);
         let digests: Vec<C::F> = padded.iter().map(|input| digest(input)).collect();
         let Some(first) = digests.first() else {
             return Err(Error::Length {
@@ -233,14 +234,16 @@ impl<C: Cycle> Session<C> {
         let mut inferences = Vec::with_capacity(inputs.len());
         for (i, (input, padded)) in inputs.iter().zip(padded).enumerate() {
             let next = *digests.get(i + 1).unwrap_or(first);
-            let mut activations = padded;
+            let mut live = vec![padded];
             for (j, (step, commitment)) in
                 outline.steps.iter().zip(&committed.commitments).enumerate()
             {
                 let clock = Instant::now();
                 let table = program.weights(j)?;
-                let trace = outline.run_step(j, &table, &activations)?;
-                activations = trace.output();
+                let trace = outline.run_step(j, &table, &live)?;
+                let kind = self.kind(step.kind)?;
+                live = trace.outputs(kind);
+                let trace = SaltedTrace::public(trace, kind.batch);
                 timing.witness += clock.elapsed();
                 let clock = Instant::now();
                 let blind = C::F::from(PUBLIC_BLIND);
@@ -253,20 +256,27 @@ impl<C: Cycle> Session<C> {
                     kind: step.kind,
                     trace: &trace,
                     weights: Some(weights),
+                    inputs: &[],
                     next_input: next,
                 };
                 run.step(&self.params, &step, rng)?;
                 timing.fold += clock.elapsed();
                 progress.advance(run.index);
             }
-            activations.truncate(outline.output.length);
+            let mut output = live.concat();
+            output.truncate(outline.output.length);
             inferences.push(Inference {
                 input: input.clone(),
-                output: activations,
+                output,
             });
         }
         progress.finish();
         Ok((run, inferences, timing))
+    }
+
+    fn kind(&self, kind: usize) -> Result<&GraphShape, Error> {
+        let shape = self.architecture.kinds.get(kind);
+        shape.ok_or(Error::Program("a step names no kind"))
     }
 
     /// Accepts iff `run` proves that the model maps every input to its output. What is accepted
@@ -324,7 +334,7 @@ impl<C: Cycle> Session<C> {
         let digest = |what, tensor: &Tensor, values: &[i64]| {
             let sizes = (tensor.length, tensor.capacity);
             let padded = activations(what, values, sizes, *bits)?;
-            Ok::<_, Error>(tensor::digest(&self.hash, &padded, *bits))
+            Ok::<_, Error>(tensor::digest(&self.hash, &padded, *bits, C::F::ZERO))
         };
         let inferences = inferences
             .iter()

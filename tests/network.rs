@@ -184,8 +184,8 @@ fn an_architecture_beyond_the_limits_is_refused_before_anything_is_built() {
     altered.kinds = vec![altered.kinds[0].clone(); 9];
     refuse(altered);
     let mut altered = honest.clone();
-    let layer = altered.kinds[0].layers[0].clone();
-    altered.kinds[0].layers = vec![layer; 1 << 16];
+    let node = altered.kinds[0].nodes[0].clone();
+    altered.kinds[0].nodes = vec![node; 1 << 16];
     refuse(altered);
     let mut altered = honest;
     altered.weight_variables = 60;

@@ -195,9 +195,9 @@ fn step<CS: ConstraintSystem<Fr>>(cs: &mut CS, units: usize) -> Result<usize, Sy
         })
         .collect();
     let digest = hash_circuit(&mut cs.namespace(|| "pack"), &CONSTANTS, TAG, &packed)?;
-    lookups.constrain(&mut cs.namespace(|| "lookups"), &digest)?;
     let mut transcript = TranscriptCircuit::new(&CONSTANTS, TAG);
     transcript.absorb([&digest, &seed]);
+    lookups.constrain(cs, &mut transcript)?;
     for unit in 0..units {
         let mut cs = cs.namespace(|| format!("unit {unit}"));
         let mut rounds = cs.namespace(|| "sum-check");

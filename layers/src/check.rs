@@ -67,7 +67,8 @@ pub struct Size {
     pub constraints: usize,
     /// Values looked up.
     pub lookups: usize,
-    /// The constraints of the lookups: one a value, two a table row, one for the sum.
+    /// The constraints of the lookups, without their challenges
+    /// ([`ClosedLookups::constraints`]).
     pub lookup_constraints: usize,
 }
 
@@ -121,7 +122,7 @@ pub fn measure<F: CircuitField, S: StepCircuit<F>>(
     let mut transcript = start(&mut system, constants, &seed, &lookups)?;
     let before = system.rows();
     step.constrain(&committed, None, &mut transcript, &mut system)?;
-    let lookup_constraints = lookups.len() + 2 * foldnet_gadgets::lookup::TABLE_ROWS + 1;
+    let lookup_constraints = lookups.constraints();
     Ok(Size {
         first_variables,
         variables: system.auxiliary(),
@@ -131,7 +132,7 @@ pub fn measure<F: CircuitField, S: StepCircuit<F>>(
     })
 }
 
-/// The transcript after the seed, with the lookups constrained at its first challenge.
+/// The transcript after the seed, with the lookups constrained at its first challenges.
 fn start<F: CircuitField, CS: ConstraintSystem<F>>(
     cs: &mut CS,
     constants: &HashConstants<F>,
@@ -140,8 +141,7 @@ fn start<F: CircuitField, CS: ConstraintSystem<F>>(
 ) -> Result<TranscriptCircuit<F>, SynthesisError> {
     let mut transcript = TranscriptCircuit::new(constants, TRANSCRIPT);
     transcript.absorb([seed]);
-    let challenge = transcript.squeeze(&mut cs.namespace(|| "start"))?;
-    lookups.constrain(&mut cs.namespace(|| "lookups"), &challenge)?;
+    lookups.constrain(cs, &mut transcript)?;
     Ok(transcript)
 }
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// Which layer of a chain an error is about.
+/// Which layer of a step an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Index of the layer in its chain, from zero.
+    /// Index of the layer in its step, from zero.
     pub index: usize,
     /// Name of the layer's type.
     pub name: &'static str,
@@ -17,16 +17,16 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a chain, its weights or its input were refused.
+/// Why a step, its weights or its input were refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayerError {
-    /// A chain needs at least one layer.
-    #[error("the chain has no layers; give it at least one")]
+    /// A step needs at least one layer.
+    #[error("the step has no layers; give it at least one")]
     NoLayers,
-    /// A parameter of the whole chain lies outside its range.
-    #[error("chain: {what}: expected {low} to {high}, got {got}; {advice}")]
-    ChainParameter {
+    /// A parameter of the whole step lies outside its range.
+    #[error("step: {what}: expected {low} to {high}, got {got}; {advice}")]
+    StepParameter {
         /// The parameter.
         what: &'static str,
         /// Smallest value allowed.
@@ -68,6 +68,29 @@ pub enum LayerError {
         /// What to do.
         advice: &'static str,
     },
+    /// A layer reads another number of tensors than it has operands, or one that is not there.
+    #[error(
+        "{place}: expected {expected} operands among the {tensors} tensors before it, got {got:?}; \
+         let layers read the step's inputs and earlier layers only"
+    )]
+    Operands {
+        /// The layer.
+        place: Place,
+        /// Number of operands.
+        expected: usize,
+        /// The tensors named.
+        got: Vec<usize>,
+        /// Number of tensors before the layer.
+        tensors: usize,
+    },
+    /// A step got another number of live tensors.
+    #[error("expected {expected} live tensors, got {got}; run the step before this one first")]
+    LiveTensors {
+        /// Live tensors before the step.
+        expected: usize,
+        /// Tensors given.
+        got: usize,
+    },
     /// The list of weights has not one entry a layer.
     #[error(
         "expected weights of {expected} layers, got {got}; give one pair (matrix, bias) a layer"
@@ -80,12 +103,12 @@ pub enum LayerError {
     },
     /// An activation lies outside the range of its width.
     #[error(
-        "{place}: activation {index}: expected {low} to {high}, got {got}; \
-         quantise the input to the chain's width"
+        "live tensor {tensor}: activation {index}: expected {low} to {high}, got {got}; \
+         quantise the input to the step's width"
     )]
     Activation {
-        /// The layer whose input it is.
-        place: Place,
+        /// The live tensor.
+        tensor: usize,
         /// Index of the activation.
         index: usize,
         /// Smallest value allowed.
@@ -110,10 +133,10 @@ pub enum LayerError {
         /// The accumulator.
         got: i128,
     },
-    /// The weight polynomial has too few variables for the chain's weights.
+    /// The weight polynomial has too few variables for the step's weights.
     #[error(
         "the weights need a polynomial of {expected} variables, got {got}; \
-         raise `weight_variables` or split the chain"
+         raise `weight_variables` or split the step"
     )]
     WeightVariables {
         /// Variables needed.
@@ -121,13 +144,13 @@ pub enum LayerError {
         /// Variables given.
         got: usize,
     },
-    /// The weight table has another number of variables than the chain.
+    /// The weight table has another number of variables than the step.
     #[error(
         "expected a weight table of {expected} variables, got {got}; \
-         pack the weights with the shape of this chain"
+         pack the weights with the shape of this step"
     )]
     WeightTable {
-        /// Variables of the chain's weight polynomial.
+        /// Variables of the step's weight polynomial.
         expected: usize,
         /// Variables of the table.
         got: usize,

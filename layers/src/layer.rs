@@ -3,12 +3,16 @@
 //! A new layer is a file that implements [`IntegerLayer`], its `mod` line in `lib.rs`, and one row
 //! of the list at the end of this file. The conformance tests walk over the list.
 
-use crate::dense::Dense;
+use crate::average_pool::AveragePool;
+use crate::combine::Combine;
 use crate::error::{LayerError, Place};
+use crate::gather::Gather;
+use crate::linear::Linear;
 use crate::requantise::{RequantiseWires, Requantised};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::segment::{FirstSegment, FirstWire};
+use foldnet_gadgets::wire::Wire;
 use serde::{Deserialize, Serialize};
 
 /// The weights of one layer: its blocks of the step polynomial's table.
@@ -25,37 +29,70 @@ pub struct Weights<'a> {
     pub bias: &'a [i64],
 }
 
-/// The shape of a weight matrix before padding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MatrixShape {
-    /// Outputs of the matrix product.
-    pub rows: usize,
-    /// Inputs of the matrix product.
-    pub columns: usize,
-}
-
 /// The values of one execution of a layer: its outputs with the parts they are made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LayerTrace {
-    /// One requantised accumulator an output.
+    /// One requantised accumulator an output, for layers that requantise.
     pub requantised: Vec<Requantised>,
+    /// The outputs of a layer that does not requantise.
+    pub values: Vec<i64>,
+    /// Whatever else the layer's witness is made of, in an order of its own.
+    pub auxiliary: Vec<i64>,
 }
 
 impl LayerTrace {
+    /// A trace of requantised outputs.
+    pub fn requantised(requantised: Vec<Requantised>) -> Self {
+        LayerTrace {
+            requantised,
+            ..LayerTrace::default()
+        }
+    }
+
     /// The outputs.
     pub fn outputs(&self) -> Vec<i64> {
-        self.requantised
-            .iter()
-            .map(|parts| parts.quotient)
-            .collect()
+        let quotients = self.requantised.iter().map(|parts| parts.quotient);
+        quotients.chain(self.values.iter().copied()).collect()
     }
 }
 
 /// The first-segment wires of one execution of a layer.
 #[derive(Clone, Debug)]
 pub struct LayerWires<F: CircuitField> {
-    /// One requantised accumulator an output.
+    /// One requantised accumulator an output, for layers that requantise.
     pub requantised: Vec<RequantiseWires<F>>,
+    /// The outputs of a layer that does not requantise.
+    pub values: Vec<FirstWire<F>>,
+    /// Whatever else the layer allocated, in an order of its own.
+    pub auxiliary: Vec<FirstWire<F>>,
+}
+
+impl<F: CircuitField> Default for LayerWires<F> {
+    fn default() -> Self {
+        LayerWires {
+            requantised: Vec::new(),
+            values: Vec::new(),
+            auxiliary: Vec::new(),
+        }
+    }
+}
+
+impl<F: CircuitField> LayerWires<F> {
+    /// The outputs.
+    pub fn outputs(&self) -> impl Iterator<Item = &FirstWire<F>> {
+        let quotients = self.requantised.iter().map(|wires| &wires.quotient);
+        quotients.chain(&self.values)
+    }
+}
+
+/// Challenges that are squeezed after the first segment, the state and the weight commitment are
+/// bound. Powers of one are independent of powers of the other.
+#[derive(Clone, Debug)]
+pub struct Challenges<F: CircuitField> {
+    /// `t`, which weighs outputs.
+    pub output: Wire<F>,
+    /// `s`, which weighs positions.
+    pub position: Wire<F>,
 }
 
 /// What a layer costs by itself; matrix products are counted by the chain.
@@ -67,30 +104,51 @@ pub struct LayerCost {
     pub constraints: usize,
 }
 
+impl LayerCost {
+    /// The cost with some more constraints.
+    #[must_use]
+    pub fn plus(mut self, constraints: usize) -> Self {
+        self.constraints = self.constraints.saturating_add(constraints);
+        self
+    }
+}
+
 /// A layer on integer activations.
 ///
-/// The chain ties the accumulators of a layer with a matrix to `matrix * inputs + bias`; everything
+/// The step ties the accumulators of a [`Linear`] layer to `matrix * inputs + bias`; everything
 /// else is up to the layer.
 pub trait IntegerLayer: Sized {
     /// The layer's name, in messages and namespaces.
     const NAME: &'static str;
 
-    /// Capacity of the input vector.
-    fn inputs(&self) -> usize;
+    /// Lengths of the operands.
+    fn operands(&self) -> Vec<usize>;
 
-    /// Capacity of the output vector.
+    /// Length of the output.
     fn outputs(&self) -> usize;
 
-    /// The weight matrix, if the layer has one: then `outputs` rows and `inputs` columns.
-    fn matrix(&self) -> Option<MatrixShape>;
+    /// The layer itself, if it multiplies with weights.
+    fn linear(&self) -> Option<&Linear> {
+        None
+    }
 
-    /// Checks the layer's constants for activations of `bits` bits.
+    /// Whether [`Self::constrain`] needs the challenges.
+    fn needs_challenges(&self) -> bool {
+        false
+    }
+
+    /// Checks the layer's constants for activations of `bits` bits: afterwards the number of its
+    /// values is bounded and nothing else can panic.
     ///
     /// # Errors
     /// [`LayerError::Parameter`] for the first that is out of range.
     fn validate(&self, place: Place, bits: u32) -> Result<(), LayerError>;
 
-    /// The reference evaluator; `input` has the length of the capacity.
+    /// The layer on `count` inferences, whose tensors lie one after the other.
+    #[must_use]
+    fn repeated(&self, count: usize) -> Self;
+
+    /// The reference evaluator; the operands have the lengths of [`Self::operands`].
     ///
     /// # Errors
     /// [`LayerError::Accumulator`] when an accumulator exceeds its bound.
@@ -98,7 +156,7 @@ pub trait IntegerLayer: Sized {
         &self,
         place: Place,
         weights: Weights<'_>,
-        input: &[i64],
+        operands: &[&[i64]],
     ) -> Result<LayerTrace, LayerError>;
 
     /// A trace of the right lengths, for shape synthesis.
@@ -111,17 +169,20 @@ pub trait IntegerLayer: Sized {
     fn commit<F: CircuitField, CS: ConstraintSystem<F>>(
         &self,
         trace: &LayerTrace,
-        input: &[FirstWire<F>],
+        operands: &[&[FirstWire<F>]],
         segment: &mut FirstSegment<'_, F, CS>,
     ) -> Result<LayerWires<F>, SynthesisError>;
 
-    /// Phase two: the layer's constraints, without the matrix product.
+    /// Phase two: the layer's constraints, without products with weights. `challenges` are there if
+    /// [`Self::needs_challenges`].
     ///
     /// # Errors
-    /// Only those of the underlying system.
+    /// Those of the underlying system, and challenges that are missing.
     fn constrain<F: CircuitField, CS: ConstraintSystem<F>>(
         &self,
         wires: &LayerWires<F>,
+        operands: &[&[FirstWire<F>]],
+        challenges: Option<&Challenges<F>>,
         cs: &mut CS,
     ) -> Result<(), SynthesisError>;
 
@@ -130,6 +191,18 @@ pub trait IntegerLayer: Sized {
 
     /// Layers that the conformance tests run, for activations of 8 bits.
     fn samples() -> Vec<Self>;
+}
+
+/// The operand at `index`, for layers that read by position.
+pub(crate) fn operand<'a, T>(operands: &[&'a [T]], index: usize) -> &'a [T] {
+    operands.get(index).copied().unwrap_or(&[])
+}
+
+/// The error of a trace of the wrong length.
+pub(crate) fn wrong_trace(name: &str, expected: usize, got: usize) -> SynthesisError {
+    SynthesisError::IncompatibleLengthVector(format!(
+        "{name} layer: expected {expected} outputs, got {got}"
+    ))
 }
 
 /// Makes the enum of all layers and the calls to the one at hand.
@@ -169,9 +242,9 @@ macro_rules! layers {
                 match self { $(Layer::$layer(_) => <$layer as IntegerLayer>::NAME),+ }
             }
 
-            /// See [`IntegerLayer::inputs`].
-            pub fn inputs(&self) -> usize {
-                match self { $(Layer::$layer(layer) => IntegerLayer::inputs(layer)),+ }
+            /// See [`IntegerLayer::operands`].
+            pub fn operands(&self) -> Vec<usize> {
+                match self { $(Layer::$layer(layer) => IntegerLayer::operands(layer)),+ }
             }
 
             /// See [`IntegerLayer::outputs`].
@@ -179,9 +252,20 @@ macro_rules! layers {
                 match self { $(Layer::$layer(layer) => IntegerLayer::outputs(layer)),+ }
             }
 
-            /// See [`IntegerLayer::matrix`].
-            pub fn matrix(&self) -> Option<MatrixShape> {
-                match self { $(Layer::$layer(layer) => layer.matrix()),+ }
+            /// See [`IntegerLayer::linear`].
+            pub fn linear(&self) -> Option<&Linear> {
+                match self { $(Layer::$layer(layer) => IntegerLayer::linear(layer)),+ }
+            }
+
+            /// See [`IntegerLayer::needs_challenges`].
+            pub fn needs_challenges(&self) -> bool {
+                match self { $(Layer::$layer(layer) => layer.needs_challenges()),+ }
+            }
+
+            /// See [`IntegerLayer::repeated`].
+            #[must_use]
+            pub fn repeated(&self, count: usize) -> Layer {
+                match self { $(Layer::$layer(layer) => layer.repeated(count).into()),+ }
             }
 
             /// See [`IntegerLayer::cost`].
@@ -210,9 +294,9 @@ macro_rules! layers {
                 &self,
                 place: Place,
                 weights: Weights<'_>,
-                input: &[i64],
+                operands: &[&[i64]],
             ) -> Result<LayerTrace, LayerError> {
-                match self { $(Layer::$layer(layer) => layer.evaluate(place, weights, input)),+ }
+                match self { $(Layer::$layer(layer) => layer.evaluate(place, weights, operands)),+ }
             }
 
             /// See [`IntegerLayer::commit`].
@@ -222,10 +306,10 @@ macro_rules! layers {
             pub fn commit<F: CircuitField, CS: ConstraintSystem<F>>(
                 &self,
                 trace: &LayerTrace,
-                input: &[FirstWire<F>],
+                operands: &[&[FirstWire<F>]],
                 segment: &mut FirstSegment<'_, F, CS>,
             ) -> Result<LayerWires<F>, SynthesisError> {
-                match self { $(Layer::$layer(layer) => layer.commit(trace, input, segment)),+ }
+                match self { $(Layer::$layer(layer) => layer.commit(trace, operands, segment)),+ }
             }
 
             /// See [`IntegerLayer::constrain`].
@@ -235,14 +319,21 @@ macro_rules! layers {
             pub fn constrain<F: CircuitField, CS: ConstraintSystem<F>>(
                 &self,
                 wires: &LayerWires<F>,
+                operands: &[&[FirstWire<F>]],
+                challenges: Option<&Challenges<F>>,
                 cs: &mut CS,
             ) -> Result<(), SynthesisError> {
-                match self { $(Layer::$layer(layer) => layer.constrain(wires, cs)),+ }
+                match self {
+                    $(Layer::$layer(layer) => layer.constrain(wires, operands, challenges, cs)),+
+                }
             }
         }
     };
 }
 
 layers! {
-    Dense,
+    Linear,
+    Combine,
+    AveragePool,
+    Gather,
 }

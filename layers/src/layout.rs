@@ -1,13 +1,14 @@
-//! Where the weights of a chain lie in its one weight polynomial.
+//! Where the weights of a step lie in its one weight polynomial.
 //!
-//! Each matrix is padded to `2^a` rows of `2^b` columns, each bias to `2^a` entries, and each such
+//! Each matrix is padded to `2^a` rows of `2^b` columns, each bias to a power of two, and each such
 //! block starts at a multiple of its size. So the evaluation of a block at a point is the
 //! evaluation of the whole polynomial at the point prefixed with the block's slot bits, constants
 //! of the kind. Variables are ordered most significant first: `[slot bits, row bits, column bits]`.
 
-use crate::chain::ChainShape;
-use crate::error::{LayerError, Place};
-use crate::layer::Weights;
+use crate::error::LayerError;
+use crate::graph::GraphShape;
+use crate::layer::{Layer, Weights};
+use crate::linear::{Linear, MatrixBits};
 use foldnet_gadgets::step::WeightTable;
 use ndarray::{Array1, Array2};
 
@@ -45,12 +46,10 @@ impl Block {
 /// The blocks of one layer with weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerBlocks {
-    /// Index of the layer in its chain.
+    /// Index of the layer in its step.
     pub layer: usize,
-    /// `a`: the matrix has `2^a` rows.
-    pub row_bits: usize,
-    /// `b`: the matrix has `2^b` columns.
-    pub column_bits: usize,
+    /// The sizes of the blocks.
+    pub bits: MatrixBits,
     /// The matrix, row-major.
     pub matrix: Block,
     /// The bias.
@@ -58,11 +57,11 @@ pub struct LayerBlocks {
 }
 
 impl LayerBlocks {
-    /// The layer's weights in a table of the chain.
+    /// The layer's weights in a table of the step.
     pub fn weights<'a>(&self, table: &'a WeightTable) -> Weights<'a> {
         Weights {
             matrix: self.matrix.slice(table.entries()),
-            row_length: 1 << self.column_bits,
+            row_length: 1 << self.bits.columns,
             bias: self.bias.slice(table.entries()),
         }
     }
@@ -74,35 +73,29 @@ pub(crate) fn variables(count: usize) -> usize {
     power.map_or(usize::BITS, usize::trailing_zeros) as usize
 }
 
-/// The blocks of a chain's weights, one entry a layer with weights, in the order of the layers.
+/// The blocks of a step's weights, one entry a layer with weights, in the order of the layers.
 ///
-/// A pure function of the shape, whose capacities must be those that [`ChainShape::validate`]
+/// A pure function of the shape, whose capacities must be those that [`GraphShape::validate`]
 /// accepts. Blocks are placed one after the other, largest first and matrices before biases, which
 /// keeps every one aligned.
-pub fn layout(shape: &ChainShape) -> Vec<LayerBlocks> {
-    layout_of(shape.layers.iter().map(crate::layer::Layer::matrix))
+pub fn layout(shape: &GraphShape) -> Vec<LayerBlocks> {
+    layout_of(shape.layers())
 }
 
-fn layout_of(
-    matrices: impl Iterator<Item = Option<crate::layer::MatrixShape>>,
-) -> Vec<LayerBlocks> {
-    let mut blocks: Vec<LayerBlocks> = matrices
+fn layout_of<'a>(layers: impl Iterator<Item = &'a Layer>) -> Vec<LayerBlocks> {
+    let block = |variables| Block {
+        offset: 0,
+        variables,
+    };
+    let mut blocks: Vec<LayerBlocks> = layers
         .enumerate()
-        .filter_map(|(layer, matrix)| {
-            let matrix = matrix?;
-            let (row_bits, column_bits) = (variables(matrix.rows), variables(matrix.columns));
+        .filter_map(|(layer, kind)| {
+            let bits = kind.linear()?.matrix_bits();
             Some(LayerBlocks {
                 layer,
-                row_bits,
-                column_bits,
-                matrix: Block {
-                    offset: 0,
-                    variables: row_bits + column_bits,
-                },
-                bias: Block {
-                    offset: 0,
-                    variables: row_bits,
-                },
+                bits,
+                matrix: block(bits.rows + bits.columns),
+                bias: block(bits.bias),
             })
         })
         .collect();
@@ -130,24 +123,23 @@ fn covered(blocks: &[LayerBlocks]) -> usize {
 }
 
 /// The least number of variables of a polynomial that holds the weights of these layers, whose
-/// capacities must be those that [`ChainShape::validate`] accepts.
-pub fn required_variables(layers: &[crate::layer::Layer]) -> usize {
-    variables(covered(&layout_of(
-        layers.iter().map(crate::layer::Layer::matrix),
-    )))
+/// capacities must be those that [`GraphShape::validate`] accepts.
+pub fn required_variables<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> usize {
+    variables(covered(&layout_of(layers.into_iter())))
 }
 
-/// Places the weights of a chain in the table of its weight polynomial.
+/// Places the weights of a step in the table of its weight polynomial.
 ///
-/// One pair `(matrix, bias)` for each layer that has weights, of shapes (outputs, inputs) and
-/// (outputs). Smaller arrays than the layer's capacities are padded with zeros.
+/// One pair `(matrix, bias)` for each layer that has weights, of shapes (outputs, columns) and
+/// (outputs), see [`Linear`]. Dense layers may be smaller than their capacities and are padded with
+/// zeros.
 ///
 /// # Errors
-/// Those of [`ChainShape::validate`]; [`LayerError::LayerCount`] for a wrong number of pairs;
-/// [`LayerError::Length`] for arrays larger than the capacities and for a bias whose length is not
+/// Those of [`GraphShape::validate`]; [`LayerError::LayerCount`] for a wrong number of pairs;
+/// [`LayerError::Length`] for arrays that do not fit the layer and for a bias whose length is not
 /// the number of the matrix's rows.
 pub fn pack(
-    shape: &ChainShape,
+    shape: &GraphShape,
     layers: &[(Array2<i64>, Array1<i64>)],
 ) -> Result<WeightTable, LayerError> {
     shape.validate()?;
@@ -160,101 +152,60 @@ pub fn pack(
     }
     let mut entries = vec![0; covered(&blocks)];
     for (blocks, (matrix, bias)) in blocks.iter().zip(layers) {
-        check_lengths(shape, blocks.layer, matrix, bias)?;
-        let rows = entries.get_mut(blocks.matrix.offset..).unwrap_or(&mut []);
-        for (target, row) in rows
-            .chunks_mut(1 << blocks.column_bits)
-            .zip(matrix.outer_iter())
-        {
-            target
-                .iter_mut()
-                .zip(row)
-                .for_each(|(target, weight)| *target = *weight);
-        }
-        let target = entries.get_mut(blocks.bias.offset..).unwrap_or(&mut []);
-        target
-            .iter_mut()
-            .zip(bias)
-            .for_each(|(target, bias)| *target = *bias);
+        let Some((place, linear)) = shape.linear(blocks.layer) else {
+            continue;
+        };
+        linear.check_weights(place, matrix, bias)?;
+        place_weights(linear, blocks, (matrix, bias), &mut entries);
     }
     let expected = variables(entries.len());
     let got = shape.weight_variables;
     WeightTable::new(entries, got).ok_or(LayerError::WeightVariables { expected, got })
 }
 
-fn check_lengths(
-    shape: &ChainShape,
-    index: usize,
-    matrix: &Array2<i64>,
-    bias: &Array1<i64>,
-) -> Result<(), LayerError> {
-    let Some(layer) = shape.layers.get(index) else {
-        return Ok(());
-    };
-    let place = Place {
-        index,
-        name: layer.name(),
-    };
-    let advice = "raise the capacity or split the layer";
-    for (what, expected, got) in [
-        ("rows of the weight matrix", layer.outputs(), matrix.nrows()),
-        (
-            "columns of the weight matrix",
-            layer.inputs(),
-            matrix.ncols(),
-        ),
-    ] {
-        if got > expected {
-            return Err(LayerError::Length {
-                place,
-                what,
-                expected,
-                got,
-                advice,
-            });
+fn place_weights(
+    linear: &Linear,
+    blocks: &LayerBlocks,
+    (matrix, bias): (&Array2<i64>, &Array1<i64>),
+    entries: &mut [i64],
+) {
+    let columns: Vec<usize> = (0..matrix.ncols()).map(|j| linear.column(j)).collect();
+    for ((n, row), bias) in matrix.outer_iter().enumerate().zip(bias) {
+        let (first, bias_index) = linear.row(n);
+        for (column, weight) in columns.iter().zip(row) {
+            let index = blocks.matrix.offset + first + column;
+            if let Some(entry) = entries.get_mut(index) {
+                *entry = *weight;
+            }
+        }
+        if let Some(entry) = entries.get_mut(blocks.bias.offset + bias_index) {
+            *entry = *bias;
         }
     }
-    let (what, expected, got) = ("bias", matrix.nrows(), bias.len());
-    let advice = "give one bias a row of the matrix";
-    if got != expected {
-        return Err(LayerError::Length {
-            place,
-            what,
-            expected,
-            got,
-            advice,
-        });
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Block, layout, pack, required_variables};
-    use crate::{ChainShape, Dense, Layer};
+    use crate::graph::chain;
+    use crate::requantise::Requantise;
+    use crate::{GraphShape, Linear};
     use ndarray::{Array1, Array2, array};
     use proptest::prelude::*;
 
-    fn shape(widths: &[usize]) -> ChainShape {
-        let dense = |pair: &[usize]| {
-            let (inputs, outputs) = (pair[0], pair[1]);
-            let (shift, low, high, accumulator_bits) = (8, -128, 127, 40);
-            Layer::Dense(Dense {
-                inputs,
-                outputs,
-                shift,
-                low,
-                high,
-                accumulator_bits,
-            })
+    fn shape(widths: &[usize]) -> GraphShape {
+        let requantise = Requantise {
+            shift: 8,
+            low: -128,
+            high: 127,
+            accumulator_bits: 40,
         };
+        let dense = |pair: &[usize]| Linear::dense(pair[0], pair[1], requantise).into();
         let layers: Vec<_> = widths.windows(2).map(dense).collect();
         let weight_variables = required_variables(&layers);
-        ChainShape {
-            layers,
-            bits: 8,
+        GraphShape {
             weight_variables,
-            ends_inference: false,
+            ..chain(layers, 8)
         }
     }
 
@@ -304,12 +255,10 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_chain_is_refused() {
-        let shape = ChainShape {
-            layers: vec![],
-            bits: 8,
+    fn an_empty_step_is_refused() {
+        let shape = GraphShape {
             weight_variables: 3,
-            ends_inference: false,
+            ..chain(vec![], 8)
         };
         let pair = (Array2::zeros((1, 1)), Array1::zeros(1));
         assert!(pack(&shape, &[pair]).is_err());

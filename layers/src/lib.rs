@@ -1,29 +1,37 @@
 //! Integer layers of foldnet: reference evaluation, witness and constraints.
 //!
-//! A quantised network is a function on integers, defined by [`chain::evaluate`] and by nothing
+//! A quantised network is a function on integers, defined by [`graph::evaluate`] and by nothing
 //! else. Each layer is one file with its reference evaluation, its witness, its constraints and its
-//! tests, and one row of the list in [`layer`]. Several layers make a [`chain::Chain`], the step
+//! tests, and one row of the list in [`layer`]. Several layers make a [`graph::Graph`], the step
 //! circuit that the folding engine folds. Everything here can be checked without folding, with
 //! [`check`].
 //!
-//! Weights never enter the constraints: all matrix products of a chain share one sum-check
-//! ([`product`]), which leaves two claims a layer about the chain's weight polynomial
+//! Weights never enter the constraints: all products with weights of a step share one sum-check
+//! ([`product`]), which leaves two claims a layer about the step's weight polynomial
 //! ([`mod@layout`]).
 
+pub mod average_pool;
 pub mod bounds;
-pub mod chain;
 pub mod check;
-pub mod dense;
+pub mod combine;
 pub mod error;
+pub mod gather;
+pub mod graph;
 pub mod layer;
 pub mod layout;
+pub mod linear;
 pub mod product;
 pub mod range;
 pub mod requantise;
 pub mod tensor;
+pub mod window;
 
-pub use chain::{Chain, ChainShape, ChainTrace, evaluate};
-pub use dense::Dense;
+pub use average_pool::AveragePool;
+pub use combine::Combine;
 pub use error::LayerError;
+pub use gather::Gather;
+pub use graph::{Graph, GraphShape, GraphTrace, Node, SaltedTrace, evaluate};
 pub use layer::Layer;
 pub use layout::{layout, pack, required_variables};
+pub use linear::Linear;
+pub use window::Window;

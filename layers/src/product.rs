@@ -1,32 +1,51 @@
-//! All matrix products of a chain by one sum-check (Thaler, eprint 2013/351, section 4).
+//! All products with weights of a step by one sum-check (Thaler, eprint 2013/351, section 4).
 //!
-//! For layer `l` with accumulators `y`, inputs `x`, matrix `W` and bias `b`,
-//! `Y~(r_n) - b~(r_n) = sum_j X~(j) W~(r_n, j)`. The layers are added with powers of a challenge
-//! `gamma`, and one sum-check over `j` reduces the sum to
-//! `sum_l gamma^l X~_l(r_j) W~_l(r_n, r_j)`. `Y~` and `X~` are computed from first-segment wires;
-//! `b~_l(r_n)` and `W~_l(r_n, r_j)` become claims about the chain's weight polynomial.
+//! Layer `l` has accumulators `y[n,p]` for output channels `n` and positions `p`, and
+//! `y[n,p] = bias[n] + sum_j W[n,j] x[p,j]`, where `x[p,j]` is the value that tap and channel `j` of
+//! position `p` read (the view that is called im2col), zero in the padding. With challenges `t` for
+//! channels and `s` for positions,
 //!
-//! * Order of the transcript: squeeze `t`, which fixes `r_n`; absorb all `b~_l(r_n)`; squeeze
-//!   `gamma`; the rounds; absorb all `W~_l(r_n, r_j)`.
+//! `sum_(n,p) t^n s^p (y[n,p] - bias[n]) = sum_j (sum_p s^p x[p,j]) (sum_n t^n W[n,j])`.
+//!
+//! The layers are added with powers of a challenge `gamma`, and one sum-check over `j` reduces the
+//! sum to `sum_l gamma^l X_l(r_j) W~_l(r_n, r_j)`. Both sides' activations are evaluated from
+//! first-segment wires; `b~_l(r_n)` and `W~_l(r_n, r_j)` become claims about the step's weight
+//! polynomial.
+//!
+//! * Order of the transcript: squeeze `t`, and `s` if a layer has positions; absorb all
+//!   `b~_l(r_n)`; squeeze `gamma`; the rounds; absorb all `W~_l(r_n, r_j)`.
 //! * The row point is structured: `r_n = (rho_(a-1), ..., rho_0)` with
-//!   `rho_k = t^(2^k) / (1 + t^(2^k))`. Then `eq(r_n, n) = t^n prod_k (1 - rho_k)`, so
-//!   `Y~(r_n) = prod_k (1 - rho_k) * sum_n t^n y_n` costs one product an output (Horner's rule) and
-//!   one hash in all. If some row is wrong, `sum_n t^n (y_n - b_n - sum_j W_nj x_j)` is a non-zero
-//!   polynomial of degree below `2^a`, so a false statement survives with probability below
-//!   `2^a / |F|`; independent coordinates would give `a / |F|`. A smaller layer uses the last
-//!   coordinates.
-//! * Layers with fewer inputs are padded with zeros at the high indices, the variables bound first:
-//!   `X~_l` then is `prod (1 - r_high) X~_l(r_low)`, and `W~_l` reads `r_low` only. Folding `x`
-//!   pair by pair from the last challenge to the first evaluates the padded `X~_l`.
+//!   `rho_k = t^(2^k) / (1 + t^(2^k))`. Then `eq(r_n, n) = t^n prod_k (1 - rho_k)`, so the sum over
+//!   outputs costs one product each (Horner's rule) and one hash in all. A smaller layer uses the
+//!   last coordinates. Output channel `c` of group `g` has the number `n = 2^a' g + c`, where `2^a'`
+//!   is the padded number of channels of a group.
+//! * Position `(b, y, x)` has the weight `s_b^b s_y^y s_x^x` with `s_x = s`, `s_y = s_x^(2^i)` and
+//!   `s_b = s_y^(2^k)`, where `2^i` and `2^k` are at least the numbers of columns and rows of every
+//!   layer of the step: a different power of `s` for every position.
+//! * Soundness: if some accumulator is wrong, the difference of both sides is a non-zero polynomial
+//!   in `t` and `s` of degree below `2^a + batch 2^(i + k)`, because distinct `(n, p)` have distinct
+//!   monomials; it vanishes with probability below that over `|F|` (Schwartz-Zippel).
+//! * Columns are numbered (group, tap row, tap column, channel of the group), each padded to a power
+//!   of two, so that `eq(r_j, .)` is a product of four factors. A position reads input row
+//!   `y stride + k dilation - padding`, and likewise for columns, so the sum over taps and positions
+//!   gives every input value one weight that is a product, too: row weights
+//!   `K_y(row) = sum_(y,k) s_y^y eq(r_y, k)` over the pairs that read it, column weights, and those of
+//!   batch and channel. Evaluating `X` costs one product a value, whatever the kernel.
+//! * Groups: `W` has the rows of one group and a column block for each; the factor
+//!   `eq(r_n, n) / eq(r_n, c) = eq((rho_k)_(k >= a'), g)` is on the side of the activations.
+//! * Layers with fewer columns are padded with zeros at the high indices, the variables bound first:
+//!   `X_l` then has the factor `prod (1 - r_high)`, and `W~_l` reads `r_low` only.
 //! * Enforced: the claimed sum is computed, never witnessed; `rho_k (1 + t^(2^k)) = t^(2^k)` (when
 //!   the factor is zero this has no solution); the rounds; the final check.
 //! * Assumed: `x` and `y` lie in the first segment and the transcript has absorbed the commitments
 //!   to it and to the weights; whoever gets the claims checks them.
-//! * Cost: `outputs - 1` products for `Y~`, `sum_(k >= 1) ceil(inputs / 2^k)` for `X~`, nothing per
-//!   weight; a hash and two products a round.
+//! * Cost: about one product an output and one an input, nothing per weight or multiplication; a
+//!   hash and two products a round.
 
-use crate::layer::Weights;
+use crate::layer::{Challenges, Weights};
 use crate::layout::{Block, LayerBlocks};
+use crate::linear::{Linear, Sizes, pairs};
+use crate::window::Axis;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::field::from_i64;
@@ -37,52 +56,136 @@ use foldnet_gadgets::sumcheck::{self, Message, RoundProver};
 use foldnet_gadgets::transcript::TranscriptCircuit;
 use foldnet_gadgets::wire::{Wire, WireSystem};
 
-/// One matrix product `accumulators = matrix * inputs + bias`.
+/// One layer `accumulators = matrix * inputs + bias`.
 #[derive(Clone, Debug)]
 pub struct Product<'a, F: CircuitField> {
+    /// The layer.
+    pub linear: &'a Linear,
     /// Where the weights lie.
     pub blocks: LayerBlocks,
-    /// `y`, shape (outputs).
+    /// `y`, in the order of the layer's outputs.
     pub accumulators: Vec<&'a FirstWire<F>>,
-    /// `x`, shape (inputs).
-    pub inputs: Vec<&'a FirstWire<F>>,
+    /// `x`, in the order of the layer's inputs.
+    pub inputs: &'a [FirstWire<F>],
     /// The values of the weights; absent in shape synthesis.
     pub weights: Option<Weights<'a>>,
 }
 
-/// The constraints of [`constrain`] for vectors of these lengths, and the number of elements in
-/// each of its hashes.
+/// The constraints of [`constrain`], and the number of elements in each of its hashes.
 ///
-/// `shapes` holds (outputs, inputs) of each product. The first hash is that of the challenge `t`,
-/// for a transcript that was squeezed before and has absorbed nothing since.
-pub fn cost(shapes: &[(usize, usize)]) -> (usize, Vec<usize>) {
-    if shapes.is_empty() {
-        return (0, Vec::new());
+/// The first hashes are those of the challenges, for a transcript that was squeezed before and has
+/// absorbed nothing since; `challenges` is how many there are.
+pub fn cost(linears: &[&Linear], challenges: usize) -> (usize, Vec<usize>) {
+    let mut hashes = vec![1; challenges];
+    if linears.is_empty() {
+        return (0, hashes);
     }
-    let layers = shapes.len();
-    let most = |count: fn(&(usize, usize)) -> usize| {
-        shapes
-            .iter()
-            .map(|shape| crate::layout::variables(count(shape)))
-            .max()
-            .unwrap_or(0)
-    };
-    let (row_bits, rounds) = (most(|shape| shape.0), most(|shape| shape.1));
-    let halvings = |n: usize| (1..=rounds).map(|k| n.div_ceil(1 << k)).sum::<usize>();
+    let layers = linears.len();
+    let bits: Vec<_> = linears.iter().map(|linear| linear.matrix_bits()).collect();
+    let row_bits = bits.iter().map(|bits| bits.bias).max().unwrap_or(0);
+    let rounds = bits.iter().map(|bits| bits.columns).max().unwrap_or(0);
+    let sizes: Vec<Sizes> = linears.iter().filter_map(|linear| linear.sizes()).collect();
     // Squares, quotients and prefixes of the row point.
     let point = row_bits + 2 * row_bits.saturating_sub(1);
-    let vectors: usize = shapes
+    let positions = Extent::of(&sizes).products();
+    let vectors: usize = sizes
         .iter()
-        .map(|(outputs, inputs)| {
-            let scaled = usize::from(*outputs > 1);
-            (outputs - 1) + scaled + halvings(*inputs)
+        .zip(&bits)
+        .map(|(sizes, bits)| {
+            let outputs = sizes.output.len() - 1 + usize::from(bits.bias > 0);
+            outputs + bias_products(sizes) + input_products(sizes, rounds - bits.columns)
         })
         .sum();
     // Powers of gamma, the claimed sum, the final sum, the final check.
     let sums = layers.saturating_sub(2) + (layers - 1) + (2 * layers - 1) + 1;
-    let mut hashes = vec![1, 1 + layers];
+    hashes.push(1 + layers);
     hashes.extend(std::iter::repeat_n(3, rounds));
-    (point + vectors + sums + 2 * rounds, hashes)
+    (point + positions + vectors + sums + 2 * rounds, hashes)
+}
+
+/// Products of a bias with the sum of its positions' weights.
+fn bias_products(sizes: &Sizes) -> usize {
+    let factors = [sizes.output.batch, sizes.output.height, sizes.output.width];
+    factors.iter().filter(|count| **count > 1).count()
+}
+
+/// Products of [`inputs`].
+fn input_products(sizes: &Sizes, high_variables: usize) -> usize {
+    let [axis_y, axis_x] = sizes.axes;
+    let [group_bits, y_bits, x_bits, channel_bits] = sizes.column_bits;
+    let taps = |axis: &Axis, bits| eq_products(bits, axis.kernel) + reading_products(axis, bits);
+    let weighed = |axis: &Axis, bits| {
+        let readers = axis.readers();
+        let weighs = |reader: &&Vec<(usize, usize)>| is_weighed(reader, bits);
+        readers.iter().filter(weighs).count()
+    };
+    let images = sizes.input.batch * sizes.input.channels;
+    let rows = images * sizes.input.height * weighed(&axis_x, x_bits);
+    let planes = images * weighed(&axis_y, y_bits);
+    let batch = (sizes.input.batch - 1) * sizes.input.channels;
+    let halvings = |n: usize| {
+        (1..=channel_bits)
+            .map(|k| n.div_ceil(1 << k))
+            .sum::<usize>()
+    };
+    let groups = sizes.input.channels / sizes.group_channels;
+    let group = if groups == 1 {
+        0
+    } else {
+        // Prefixes of the factor, its powers, their products, eq, and both with the sums.
+        (group_bits - 1)
+            + (groups - 2)
+            + (groups - 1)
+            + eq_products(group_bits, groups)
+            + 2 * groups
+    };
+    taps(&axis_y, y_bits)
+        + taps(&axis_x, x_bits)
+        + rows
+        + planes
+        + batch
+        + groups * halvings(sizes.group_channels)
+        + group
+        + high_variables
+}
+
+/// Products of the first `count` entries of an eq table.
+fn eq_products(bits: usize, count: usize) -> usize {
+    let entries = |i: usize| count.div_ceil(1 << (bits - 1 - i)).div_ceil(2);
+    (1..bits).map(entries).sum()
+}
+
+/// Products of an axis' reading weights.
+fn reading_products(axis: &Axis, bits: usize) -> usize {
+    let pairs = axis.readers().into_iter().flatten();
+    pairs.filter(|(_, output)| bits > 0 && *output > 0).count()
+}
+
+/// Whether the weight of an input is more than the constant one.
+fn is_weighed(reader: &[(usize, usize)], bits: usize) -> bool {
+    !reader.is_empty() && (bits > 0 || reader.iter().any(|(_, output)| *output > 0))
+}
+
+/// The challenges that a step's products and layers need.
+///
+/// # Errors
+/// Only those of the underlying system.
+pub fn challenges<F: CircuitField, CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    transcript: &mut TranscriptCircuit<F>,
+    count: usize,
+) -> Result<Option<Challenges<F>>, SynthesisError> {
+    if count == 0 {
+        return Ok(None);
+    }
+    let output = transcript.squeeze(&mut cs.namespace(|| "rows"))?;
+    let position = if count > 1 {
+        transcript.squeeze(&mut cs.namespace(|| "positions"))?
+    } else {
+        // Layers with one position, whose weight is the power zero.
+        Wire::one()
+    };
+    Ok(Some(Challenges { output, position }))
 }
 
 /// What the sum-check leaves: the shared challenge points and two claims for each product, on its
@@ -97,40 +200,49 @@ pub struct Reduced<F: CircuitField> {
     pub claims: Vec<Claim<F>>,
 }
 
+impl<F: CircuitField> Default for Reduced<F> {
+    fn default() -> Self {
+        Reduced {
+            row_point: Vec::new(),
+            column_point: Vec::new(),
+            claims: Vec::new(),
+        }
+    }
+}
+
 /// Enforces all products up to the claims returned.
 ///
 /// The weight polynomial has `table_variables` variables.
 ///
 /// # Errors
-/// Only those of the underlying system.
+/// Those of the underlying system, and layers that are not valid.
 pub fn constrain<F: CircuitField, CS: ConstraintSystem<F>>(
     cs: &mut CS,
     transcript: &mut TranscriptCircuit<F>,
+    challenges: Option<&Challenges<F>>,
     table_variables: usize,
     products: &[Product<'_, F>],
 ) -> Result<Reduced<F>, SynthesisError> {
-    if products.is_empty() {
-        return Ok(Reduced {
-            row_point: Vec::new(),
-            column_point: Vec::new(),
-            claims: Vec::new(),
-        });
-    }
-    let row_bits = products
+    let Some(challenges) = challenges.filter(|_| !products.is_empty()) else {
+        return Ok(Reduced::default());
+    };
+    let sizes = products
         .iter()
-        .map(|product| product.blocks.row_bits)
-        .max()
-        .unwrap_or(0);
-    let rounds = products
-        .iter()
-        .map(|product| product.blocks.column_bits)
-        .max()
-        .unwrap_or(0);
+        .map(|product| product.linear.sizes().ok_or(SynthesisError::Unsatisfiable))
+        .collect::<Result<Vec<_>, _>>()?;
+    let most = |bits: fn(&LayerBlocks) -> usize| {
+        let bits = products.iter().map(|product| bits(&product.blocks));
+        bits.max().unwrap_or(0)
+    };
+    let (row_bits, rounds) = (most(|b| b.bits.bias), most(|b| b.bits.columns));
 
     let mut rows_cs = cs.namespace(|| "rows");
-    let t = transcript.squeeze(&mut rows_cs)?;
-    let rows = RowPoint::new(&mut rows_cs, t, row_bits)?;
+    let rows = RowPoint::new(&mut rows_cs, challenges.output.clone(), row_bits)?;
     drop(rows_cs);
+    let mut positions_cs = cs.namespace(|| "positions");
+    let extent = Extent::of(&sizes);
+    let positions = Positions::new(&mut positions_cs, &challenges.position, extent)?;
+    drop(positions_cs);
 
     let biases = products
         .iter()
@@ -139,16 +251,26 @@ pub fn constrain<F: CircuitField, CS: ConstraintSystem<F>>(
         .collect::<Result<Vec<_>, _>>()?;
     transcript.absorb(&biases);
     let gamma = transcript.squeeze(&mut cs.namespace(|| "gamma"))?;
-    let gammas = powers(cs, &gamma, products.len())?;
+    let gammas = powers(cs, "gamma", &gamma, products.len())?;
 
     let mut claimed = Wire::zero();
-    for (l, (product, bias)) in products.iter().zip(&biases).enumerate() {
+    for (l, ((product, sizes), bias)) in products.iter().zip(&sizes).zip(&biases).enumerate() {
         let mut cs = cs.namespace(|| format!("outputs {l}"));
-        let difference = rows.evaluate(&mut cs, product)?.sub(bias);
+        let sum = outputs(&mut cs, product, sizes, &rows, &positions)?;
+        let difference = sum.sub(&positions.times_count(&mut cs, sizes, bias)?);
         claimed.add_assign(&weigh(&mut cs, gammas.get(l), l, &difference)?);
     }
 
-    let mut prover = Prover::new(products, &rows, &gammas, rounds);
+    let shifts = group_factors(cs, products, &sizes, &rows)?;
+    let terms = products.iter().zip(&sizes).zip(&shifts).zip(&gammas);
+    let mut prover = Prover {
+        terms: terms
+            .map(|(((product, sizes), shifts), gamma)| {
+                term(product, sizes, &rows, &positions, shifts, gamma.value())
+            })
+            .collect(),
+        rounds_left: rounds,
+    };
     let (columns, last) = sumcheck::run_circuit(cs, transcript, &claimed, rounds, &mut prover)?;
 
     let evaluations = prover
@@ -159,57 +281,66 @@ pub fn constrain<F: CircuitField, CS: ConstraintSystem<F>>(
     transcript.absorb(&evaluations);
 
     let mut total = Wire::zero();
-    for (l, (product, weights)) in products.iter().zip(&evaluations).enumerate() {
+    let layers = products.iter().zip(&sizes).zip(&shifts).zip(&evaluations);
+    for (l, (((product, sizes), shifts), weights)) in layers.enumerate() {
         let mut cs = cs.namespace(|| format!("inputs {l}"));
-        let inputs = fold(&mut cs, &product.inputs, &columns)?;
+        let inputs = inputs(&mut cs, product, sizes, &positions, shifts, &columns)?;
         let value = cs.product(|| "inputs times weights", &inputs, weights)?;
         total.add_assign(&weigh(&mut cs, gammas.get(l), l, &value)?);
     }
     cs.enforce_equal(|| "final check", &last, &total);
 
-    let mut claims = Vec::with_capacity(2 * products.len());
-    for ((product, weights), bias) in products.iter().zip(evaluations).zip(biases) {
-        let LayerBlocks {
-            row_bits: rows,
-            column_bits: columns,
-            ..
-        } = product.blocks;
-        let slot = |block: Block| block.slot_bits(table_variables);
-        let matrix = slot(product.blocks.matrix);
-        claims.push(Claim {
-            slot: matrix,
-            rows,
-            columns,
-            value: weights,
-        });
-        let column = slot(product.blocks.bias);
-        claims.push(Claim {
-            slot: column,
-            rows,
-            columns: 0,
-            value: bias,
-        });
-    }
     Ok(Reduced {
         row_point: rows.coordinates,
         column_point: columns,
-        claims,
+        claims: claims(table_variables, products, evaluations, biases),
     })
 }
 
-/// `gamma^0, ..., gamma^(count - 1)`.
+/// The claims on matrices and biases.
+fn claims<F: CircuitField>(
+    table_variables: usize,
+    products: &[Product<'_, F>],
+    evaluations: Vec<Wire<F>>,
+    biases: Vec<Wire<F>>,
+) -> Vec<Claim<F>> {
+    let slot = |block: Block| block.slot_bits(table_variables);
+    let values = evaluations.into_iter().zip(biases);
+    let claims = products.iter().zip(values).map(|(product, values)| {
+        let (weights, bias) = values;
+        let bits = product.blocks.bits;
+        [
+            Claim {
+                slot: slot(product.blocks.matrix),
+                rows: bits.rows,
+                columns: bits.columns,
+                value: weights,
+            },
+            Claim {
+                slot: slot(product.blocks.bias),
+                rows: bits.bias,
+                columns: 0,
+                value: bias,
+            },
+        ]
+    });
+    claims.flatten().collect()
+}
+
+/// `base^0, ..., base^(count - 1)`.
 fn powers<F: CircuitField, CS: ConstraintSystem<F>>(
     cs: &mut CS,
-    gamma: &Wire<F>,
+    name: &str,
+    base: &Wire<F>,
     count: usize,
 ) -> Result<Vec<Wire<F>>, SynthesisError> {
     let mut powers = Vec::with_capacity(count);
     let mut power = Wire::one();
     for l in 0..count {
         if l == 1 {
-            power = gamma.clone();
+            power = base.clone();
         } else if l > 1 {
-            power = cs.product(|| format!("gamma {l}"), &power, gamma)?;
+            power = cs.product(|| format!("{name} {l}"), &power, base)?;
         }
         powers.push(power.clone());
     }
@@ -232,8 +363,8 @@ fn weigh<F: CircuitField, CS: ConstraintSystem<F>>(
 /// The structured point of the rows.
 #[derive(Debug)]
 struct RowPoint<F: CircuitField> {
-    /// `t`.
-    base: Wire<F>,
+    /// `t^(2^k)`.
+    squares: Vec<Wire<F>>,
     /// `rho_k`, most significant first.
     coordinates: Vec<Wire<F>>,
     /// `prod_(k < a) (1 - rho_k)` for `a = 0, 1, ...`.
@@ -248,11 +379,13 @@ impl<F: CircuitField> RowPoint<F> {
     ) -> Result<Self, SynthesisError> {
         let mut coordinates = Vec::with_capacity(variables);
         let mut scales = vec![Wire::one()];
-        let mut power = base.clone();
+        let mut squares = vec![base.clone()];
+        let mut power = base;
         let mut scale = Wire::one();
         for k in 0..variables {
             if k > 0 {
                 power = cs.product(|| format!("power {k}"), &power, &power)?;
+                squares.push(power.clone());
             }
             let shifted = power.add_constant(F::ONE);
             let inverse: F = Option::from(shifted.value().invert()).unwrap_or(F::ZERO);
@@ -269,10 +402,15 @@ impl<F: CircuitField> RowPoint<F> {
         }
         coordinates.reverse();
         Ok(RowPoint {
-            base,
+            squares,
             coordinates,
             scales,
         })
+    }
+
+    /// `t^(2^k)`.
+    fn square(&self, k: usize) -> Wire<F> {
+        self.squares.get(k).cloned().unwrap_or_else(Wire::one)
     }
 
     /// `prod_(k < a) (1 - rho_k)`.
@@ -283,33 +421,18 @@ impl<F: CircuitField> RowPoint<F> {
             .unwrap_or_else(Wire::one)
     }
 
-    /// `Y~(r_n)` of the accumulators, by Horner's rule.
-    fn evaluate<CS: ConstraintSystem<F>>(
-        &self,
-        cs: &mut CS,
-        product: &Product<'_, F>,
-    ) -> Result<Wire<F>, SynthesisError> {
-        let mut accumulators = product.accumulators.iter().enumerate().rev();
-        let Some((_, last)) = accumulators.next() else {
-            return Ok(Wire::zero());
-        };
-        let mut sum = last.wire().clone();
-        for (n, y) in accumulators {
-            sum = cs
-                .product(|| format!("Horner {n}"), &sum, &self.base)?
-                .add(y.wire());
-        }
-        if product.blocks.row_bits == 0 {
-            return Ok(sum);
-        }
-        cs.product(|| "scaled", &sum, &self.scale(product.blocks.row_bits))
+    /// `1 - rho_k` for `k` in `from..to`.
+    fn complements(&self, from: usize, to: usize) -> impl Iterator<Item = Wire<F>> + '_ {
+        let low_first = self.coordinates.iter().rev();
+        let some = low_first.skip(from).take(to.saturating_sub(from));
+        some.map(|rho| Wire::one().sub(rho))
     }
 
     /// `eq(r_n, n)` for the first `count` rows of a block of `2^variables`.
     fn eq_values(&self, variables: usize, count: usize) -> Vec<F> {
         let first = self.scale(variables).value();
-        let next = |value: &F| Some(*value * self.base.value());
-        std::iter::successors(Some(first), next)
+        let base = self.square(0).value();
+        std::iter::successors(Some(first), |value: &F| Some(*value * base))
             .take(count)
             .collect()
     }
@@ -319,20 +442,353 @@ impl<F: CircuitField> RowPoint<F> {
         let Some(weights) = &product.weights else {
             return F::ZERO;
         };
-        let eq = self.eq_values(product.blocks.row_bits, product.accumulators.len());
+        let eq = self.eq_values(product.blocks.bits.bias, weights.bias.len());
         let terms = weights.bias.iter().zip(&eq);
         terms.fold(F::ZERO, |sum, (bias, eq)| sum + *eq * from_i64::<F>(*bias))
     }
+}
+
+/// The largest numbers of positions of a step's layers.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    batch: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Extent {
+    fn of(sizes: &[Sizes]) -> Self {
+        let most = |count: fn(&Sizes) -> usize| sizes.iter().map(count).max().unwrap_or(1);
+        Extent {
+            batch: most(|sizes| sizes.output.batch),
+            height: most(|sizes| sizes.output.height),
+            width: most(|sizes| sizes.output.width),
+        }
+    }
+
+    /// Squarings from the weight of a column to that of a row, and from a row to an image.
+    fn squarings(&self) -> [usize; 2] {
+        let rows = self.height > 1 || self.batch > 1;
+        [
+            if rows {
+                crate::layout::variables(self.width)
+            } else {
+                0
+            },
+            if self.batch > 1 {
+                crate::layout::variables(self.height)
+            } else {
+                0
+            },
+        ]
+    }
+
+    /// Products of [`Positions::new`].
+    fn products(&self) -> usize {
+        let powers = [self.width, self.height, self.batch].map(|n| n.saturating_sub(2));
+        self.squarings().iter().chain(&powers).sum()
+    }
+}
+
+/// The weights of positions.
+#[derive(Debug)]
+struct Positions<F: CircuitField> {
+    /// Powers of `s_x`, `s_y` and `s_b`.
+    columns: Vec<Wire<F>>,
+    rows: Vec<Wire<F>>,
+    images: Vec<Wire<F>>,
+}
+
+impl<F: CircuitField> Positions<F> {
+    fn new<CS: ConstraintSystem<F>>(
+        cs: &mut CS,
+        base: &Wire<F>,
+        extent: Extent,
+    ) -> Result<Self, SynthesisError> {
+        let mut square = |name: &str, base: &Wire<F>, times: usize| {
+            let mut power = base.clone();
+            for k in 0..times {
+                power = cs.product(|| format!("{name} square {k}"), &power, &power)?;
+            }
+            Ok::<_, SynthesisError>(power)
+        };
+        let [to_rows, to_images] = extent.squarings();
+        let row = square("row", base, to_rows)?;
+        let image = square("image", &row, to_images)?;
+        Ok(Positions {
+            columns: powers(cs, "column", base, extent.width)?,
+            rows: powers(cs, "row", &row, extent.height)?,
+            images: powers(cs, "image", &image, extent.batch)?,
+        })
+    }
+
+    /// The values of the powers: of columns, rows and images.
+    fn values(&self) -> [Vec<F>; 3] {
+        [&self.columns, &self.rows, &self.images]
+            .map(|powers| powers.iter().map(Wire::value).collect())
+    }
+
+    /// `value * sum_p s^p` over the positions of a layer.
+    fn times_count<CS: ConstraintSystem<F>>(
+        &self,
+        cs: &mut CS,
+        sizes: &Sizes,
+        value: &Wire<F>,
+    ) -> Result<Wire<F>, SynthesisError> {
+        let mut total = value.clone();
+        for (name, weights, count) in [
+            ("columns", &self.columns, sizes.output.width),
+            ("rows", &self.rows, sizes.output.height),
+            ("images", &self.images, sizes.output.batch),
+        ] {
+            if count > 1 {
+                let sum = Wire::sum(weights.iter().take(count));
+                total = cs.product(|| format!("bias {name}"), &total, &sum)?;
+            }
+        }
+        Ok(total)
+    }
+}
+
+fn second<F: CircuitField>(powers: &[Wire<F>]) -> Wire<F> {
+    powers.get(1).cloned().unwrap_or_else(Wire::one)
+}
+
+/// `sum_i base^i values_i` by Horner's rule; one product a value but the first.
+fn horner<F: CircuitField, CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    base: &Wire<F>,
+    values: Vec<Wire<F>>,
+) -> Result<Wire<F>, SynthesisError> {
+    let mut values = values.into_iter().enumerate().rev();
+    let Some((_, mut sum)) = values.next() else {
+        return Ok(Wire::zero());
+    };
+    for (i, value) in values {
+        sum = cs
+            .product(|| format!("Horner {i}"), &sum, base)?
+            .add(&value);
+    }
+    Ok(sum)
+}
+
+/// `prod_k (1 - rho_k) sum_(n,p) t^n s^p y[n,p]`.
+fn outputs<F: CircuitField, CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    product: &Product<'_, F>,
+    sizes: &Sizes,
+    rows: &RowPoint<F>,
+    positions: &Positions<F>,
+) -> Result<Wire<F>, SynthesisError> {
+    let output = &sizes.output;
+    let [column, row, image] =
+        [&positions.columns, &positions.rows, &positions.images].map(|powers| second(powers));
+    let mut images = Vec::with_capacity(output.batch);
+    for b in 0..output.batch {
+        let mut channels = Vec::with_capacity(output.channels);
+        for n in 0..output.channels {
+            let mut lines = Vec::with_capacity(output.height);
+            for y in 0..output.height {
+                let value = |x| product.accumulators.get(output.index(b, n, y, x));
+                let values = (0..output.width).filter_map(value);
+                let values = values.map(|value| value.wire().clone()).collect();
+                let cs = &mut cs.namespace(|| format!("{b} {n} {y}"));
+                lines.push(horner(cs, &column, values)?);
+            }
+            channels.push(horner(
+                &mut cs.namespace(|| format!("{b} {n}")),
+                &row,
+                lines,
+            )?);
+        }
+        let mut groups = Vec::new();
+        for (g, channels) in channels.chunks(sizes.group_outputs.max(1)).enumerate() {
+            let cs = &mut cs.namespace(|| format!("{b} group {g}"));
+            groups.push(horner(cs, &rows.square(0), channels.to_vec())?);
+        }
+        let base = rows.square(product.blocks.bits.rows);
+        images.push(horner(&mut cs.namespace(|| format!("{b}")), &base, groups)?);
+    }
+    let sum = horner(cs, &image, images)?;
+    match product.blocks.bits.bias {
+        0 => Ok(sum),
+        bits => cs.product(|| "scaled", &sum, &rows.scale(bits)),
+    }
+}
+
+/// `eq((rho_k)_(k >= a'), g)` for every group `g` of every layer; one for a layer without groups.
+fn group_factors<F: CircuitField, CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    products: &[Product<'_, F>],
+    sizes: &[Sizes],
+    rows: &RowPoint<F>,
+) -> Result<Vec<Vec<Wire<F>>>, SynthesisError> {
+    let layers = products.iter().zip(sizes).enumerate();
+    let factors = layers.map(|(l, (product, sizes))| {
+        let groups = sizes.input.channels / sizes.group_channels.max(1);
+        if groups == 1 {
+            return Ok(vec![Wire::one()]);
+        }
+        let mut cs = cs.namespace(|| format!("groups {l}"));
+        let bits = product.blocks.bits;
+        let mut scale: Option<Wire<F>> = None;
+        for (k, complement) in rows.complements(bits.rows, bits.bias).enumerate() {
+            scale = Some(match scale {
+                None => complement,
+                Some(scale) => cs.product(|| format!("scale {k}"), &scale, &complement)?,
+            });
+        }
+        let scale = scale.unwrap_or_else(Wire::one);
+        let powers = powers(&mut cs, "power", &rows.square(bits.rows), groups)?;
+        let factor = |(g, power): (usize, &Wire<F>)| match g {
+            0 => Ok(scale.clone()),
+            _ => cs.product(|| format!("factor {g}"), power, &scale),
+        };
+        powers.iter().enumerate().map(factor).collect()
+    });
+    factors.collect()
+}
+
+/// The weight of every position of an axis; none for the weight one, zero where nothing reads.
+fn reading_weights<F: CircuitField, CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    axis: &Axis,
+    point: &[Wire<F>],
+    powers: &[Wire<F>],
+) -> Result<Vec<Option<Wire<F>>>, SynthesisError> {
+    let taps = sumcheck::eq_table_circuit(cs, point, axis.kernel)?;
+    let one = Wire::one();
+    let mut weights = Vec::with_capacity(axis.size);
+    for (i, reader) in axis.readers().iter().enumerate() {
+        if !reader.is_empty() && !is_weighed(reader, point.len()) {
+            weights.push(None);
+            continue;
+        }
+        let mut weight = Wire::zero();
+        for (tap, output) in reader {
+            let eq = taps.get(*tap).unwrap_or(&one);
+            let power = powers.get(*output).unwrap_or(&one);
+            let term = match (point.is_empty(), output) {
+                (true, _) => power.clone(),
+                (false, 0) => eq.clone(),
+                (false, _) => cs.product(|| format!("weight {i} {tap} {output}"), eq, power)?,
+            };
+            weight.add_assign(&term);
+        }
+        weights.push(Some(weight));
+    }
+    Ok(weights)
+}
+
+/// `sum_i weights_i values_i`; a position that nothing reads costs nothing.
+fn weighted<F: CircuitField, CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    axis: &Axis,
+    weights: &[Option<Wire<F>>],
+    values: &[Wire<F>],
+) -> Result<Wire<F>, SynthesisError> {
+    let readers = axis.readers();
+    let mut sum = Wire::zero();
+    for (i, (weight, value)) in weights.iter().zip(values).enumerate() {
+        if readers.get(i).is_none_or(Vec::is_empty) {
+            continue;
+        }
+        sum.add_assign(&match weight {
+            None => value.clone(),
+            Some(weight) => cs.product(|| format!("weigh {i}"), weight, value)?,
+        });
+    }
+    Ok(sum)
+}
+
+/// `X(r_j)`: the activations' side of a layer at the column point.
+fn inputs<F: CircuitField, CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    product: &Product<'_, F>,
+    sizes: &Sizes,
+    positions: &Positions<F>,
+    shifts: &[Wire<F>],
+    point: &[Wire<F>],
+) -> Result<Wire<F>, SynthesisError> {
+    let (high, point) = point.split_at(point.len() - product.blocks.bits.columns);
+    let [group_bits, y_bits, x_bits, _] = sizes.column_bits;
+    let (group_point, point) = point.split_at(group_bits);
+    let (y_point, point) = point.split_at(y_bits);
+    let (x_point, channel_point) = point.split_at(x_bits);
+    let [axis_y, axis_x] = sizes.axes;
+    let y_weights = reading_weights(
+        &mut cs.namespace(|| "row weights"),
+        &axis_y,
+        y_point,
+        &positions.rows,
+    )?;
+    let x_weights = reading_weights(
+        &mut cs.namespace(|| "column weights"),
+        &axis_x,
+        x_point,
+        &positions.columns,
+    )?;
+
+    let input = &sizes.input;
+    let image = second(&positions.images);
+    let mut channels = Vec::with_capacity(input.channels);
+    for c in 0..input.channels {
+        let mut images = Vec::with_capacity(input.batch);
+        for b in 0..input.batch {
+            let mut lines = Vec::with_capacity(input.height);
+            for y in 0..input.height {
+                let values =
+                    (0..input.width).filter_map(|x| product.inputs.get(input.index(b, c, y, x)));
+                let values: Vec<_> = values.map(|value| value.wire().clone()).collect();
+                let cs = &mut cs.namespace(|| format!("{b} {c} {y}"));
+                lines.push(weighted(cs, &axis_x, &x_weights, &values)?);
+            }
+            let cs = &mut cs.namespace(|| format!("{b} {c}"));
+            images.push(weighted(cs, &axis_y, &y_weights, &lines)?);
+        }
+        channels.push(horner(
+            &mut cs.namespace(|| format!("{c}")),
+            &image,
+            images,
+        )?);
+    }
+    let mut sum = group_sum(cs, sizes, shifts, (group_point, channel_point), &channels)?;
+    for (k, r) in high.iter().rev().enumerate() {
+        sum = cs.product(|| format!("high {k}"), &Wire::one().sub(r), &sum)?;
+    }
+    Ok(sum)
+}
+
+/// `sum_g eq(r_g, g) shift_g sum_c eq(r_c, c) values_(g,c)`.
+fn group_sum<F: CircuitField, CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    sizes: &Sizes,
+    shifts: &[Wire<F>],
+    (group_point, channel_point): (&[Wire<F>], &[Wire<F>]),
+    channels: &[Wire<F>],
+) -> Result<Wire<F>, SynthesisError> {
+    let eq = sumcheck::eq_table_circuit(cs, group_point, shifts.len())?;
+    let mut total = Wire::zero();
+    let groups = channels.chunks(sizes.group_channels.max(1)).zip(shifts);
+    for (g, ((channels, shift), eq)) in groups.zip(&eq).enumerate() {
+        let mut cs = cs.namespace(|| format!("group {g}"));
+        let sum = fold(&mut cs, channels.to_vec(), channel_point)?;
+        if shifts.len() == 1 {
+            return Ok(sum);
+        }
+        let weight = cs.product(|| "weight", eq, shift)?;
+        total.add_assign(&cs.product(|| "weighed", &weight, &sum)?);
+    }
+    Ok(total)
 }
 
 /// The multilinear extension of `values`, padded with zeros, at `point`: the least significant
 /// variable is bound first, so that a short vector costs no more than its length.
 fn fold<F: CircuitField, CS: ConstraintSystem<F>>(
     cs: &mut CS,
-    values: &[&FirstWire<F>],
+    mut values: Vec<Wire<F>>,
     point: &[Wire<F>],
 ) -> Result<Wire<F>, SynthesisError> {
-    let mut values: Vec<Wire<F>> = values.iter().map(|value| value.wire().clone()).collect();
     let zero = Wire::zero();
     for (k, r) in point.iter().rev().enumerate() {
         let bind = |(i, pair): (usize, &[Wire<F>])| {
@@ -353,7 +809,7 @@ fn fold<F: CircuitField, CS: ConstraintSystem<F>>(
     Ok(values.into_iter().next().unwrap_or(zero))
 }
 
-/// One product in the prover's hands: `sum_j f(j) g(j)` with `f = gamma^l x` and
+/// One product in the prover's hands: `sum_j f(j) g(j)` with `f = gamma^l sum_p s^p x_p` and
 /// `g = sum_n eq(r_n, n) W_n`.
 #[derive(Debug)]
 struct Term<F> {
@@ -368,36 +824,94 @@ struct Prover<F> {
     rounds_left: usize,
 }
 
-impl<F: CircuitField> Prover<F> {
-    fn new(
-        products: &[Product<'_, F>],
-        rows: &RowPoint<F>,
-        gammas: &[Wire<F>],
-        rounds: usize,
-    ) -> Self {
-        let term = |(product, gamma): (&Product<'_, F>, &Wire<F>)| {
-            let columns = 1 << product.blocks.column_bits;
-            let gamma = gamma.value();
-            let mut f: Vec<F> = product.inputs.iter().map(|x| gamma * x.value()).collect();
-            f.resize(columns, F::ZERO);
-            let Some(weights) = &product.weights else {
-                return Term {
-                    f,
-                    g: vec![F::ZERO; columns],
-                };
-            };
-            let eq = rows.eq_values(product.blocks.row_bits, product.accumulators.len());
-            Term {
-                f,
-                g: combine_rows(weights.matrix, columns, &eq),
-            }
+/// The term of a layer.
+fn term<F: CircuitField>(
+    product: &Product<'_, F>,
+    sizes: &Sizes,
+    rows: &RowPoint<F>,
+    positions: &Positions<F>,
+    shifts: &[Wire<F>],
+    gamma: F,
+) -> Term<F> {
+    let bits = product.blocks.bits;
+    let columns = 1 << bits.columns;
+    let Some(weights) = &product.weights else {
+        return Term {
+            f: vec![F::ZERO; columns],
+            g: vec![F::ZERO; columns],
         };
-        Prover {
-            terms: products.iter().zip(gammas).map(term).collect(),
-            rounds_left: rounds,
+    };
+    let mut f = vec![F::ZERO; columns];
+    let positions = positions.values();
+    let group_bits = bits.columns - sizes.column_bits[0];
+    for (g, shift) in shifts.iter().enumerate() {
+        let factor = gamma * shift.value();
+        for c in 0..sizes.group_channels {
+            let channel = g * sizes.group_channels + c;
+            let sums = position_sums(product, sizes, &positions, channel);
+            for ((y, x), sum) in taps(sizes).zip(sums) {
+                let [_, _, x_bits, c_bits] = sizes.column_bits;
+                let column = (g << group_bits) | (((y << x_bits) | x) << c_bits) | c;
+                if let Some(entry) = f.get_mut(column) {
+                    *entry = factor * sum;
+                }
+            }
         }
     }
+    let eq = rows.eq_values(bits.rows, sizes.group_outputs);
+    Term {
+        f,
+        g: combine_rows(weights.matrix, columns, &eq),
+    }
+}
 
+/// The taps of a layer's window.
+fn taps(sizes: &Sizes) -> impl Iterator<Item = (usize, usize)> + use<> {
+    let [axis_y, axis_x] = sizes.axes;
+    pairs(axis_y.kernel, axis_x.kernel)
+}
+
+/// `sum_p s^p x[p, (tap, channel)]` for every tap: first over the columns, then over the rows.
+fn position_sums<F: CircuitField>(
+    product: &Product<'_, F>,
+    sizes: &Sizes,
+    [columns, rows, images]: &[Vec<F>; 3],
+    channel: usize,
+) -> Vec<F> {
+    let [axis_y, axis_x] = sizes.axes;
+    let input = &sizes.input;
+    let mut sums = vec![F::ZERO; axis_y.kernel * axis_x.kernel];
+    for (b, image) in images.iter().enumerate().take(input.batch) {
+        for tap_x in 0..axis_x.kernel {
+            let line = |y: usize| {
+                let read = |(x, power): (usize, &F)| {
+                    let x = axis_x.input(x, tap_x)?;
+                    let value = product.inputs.get(input.index(b, channel, y, x))?.value();
+                    Some(*power * value)
+                };
+                let outputs = columns.iter().enumerate().take(axis_x.outputs);
+                outputs
+                    .filter_map(read)
+                    .fold(F::ZERO, |sum, term| sum + term)
+            };
+            let lines: Vec<F> = (0..input.height).map(line).collect();
+            for tap_y in 0..axis_y.kernel {
+                let read =
+                    |(y, power): (usize, &F)| Some(*power * lines.get(axis_y.input(y, tap_y)?)?);
+                let outputs = rows.iter().enumerate().take(axis_y.outputs);
+                let sum = outputs
+                    .filter_map(read)
+                    .fold(F::ZERO, |sum, term| sum + term);
+                if let Some(entry) = sums.get_mut(tap_y * axis_x.kernel + tap_x) {
+                    *entry += *image * sum;
+                }
+            }
+        }
+    }
+    sums
+}
+
+impl<F: CircuitField> Prover<F> {
     /// The weight evaluations, once every variable is bound.
     fn evaluations(&self) -> impl Iterator<Item = F> + '_ {
         self.terms

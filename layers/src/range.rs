@@ -1,7 +1,8 @@
 //! Range checks of first-segment integers by looked-up limbs.
 //!
 //! * Formula: `x = sum_i 2^(8 i) x_i` with limbs `x_i` in the table `{0, ..., 255}`.
-//! * Enforced: `0 <= x < 2^(8 limbs)`, or exactly `0 <= x <= maximum`.
+//! * Enforced: `0 <= x < 2^(8 limbs)`, or exactly `0 <= x <= maximum`, of values allocated here or
+//!   of linear forms.
 //! * Assumed: the lookups of the segment are constrained in the second segment.
 //! * Cost: one lookup a limb; an exact bound that is no power of `2^8` costs one more lookup when
 //!   it is a power of two or below 256, otherwise one more a limb.
@@ -11,7 +12,7 @@
 
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
-use foldnet_gadgets::field::from_i64;
+use foldnet_gadgets::field::{from_i64, to_bytes};
 use foldnet_gadgets::lookup::LIMB_BITS;
 use foldnet_gadgets::segment::{FirstSegment, FirstWire};
 
@@ -85,32 +86,42 @@ pub fn alloc_at_most<F: CircuitField, CS: ConstraintSystem<F>>(
         Bound::PowerOfTwo(exponent) => segment.lookup(&top.scale(F::from(1 << exponent))),
         Bound::Other => {
             let rest = total.scale(-F::ONE).add_constant(F::from(maximum));
-            let rest_value = maximum.wrapping_sub(value.cast_unsigned()).cast_signed();
-            let rest_name = format!("{name} complement");
-            lookup_sum(segment, &rest_name, &rest, rest_value, limbs(maximum))?;
+            check_limbs(
+                segment,
+                &format!("{name} complement"),
+                &rest,
+                limbs(maximum),
+            )?;
         }
     }
     Ok(total)
 }
 
-/// Enforces `0 <= x < 2^(8 limbs)` of a linear form of the given value, with `limbs >= 1`.
-fn lookup_sum<F: CircuitField, CS: ConstraintSystem<F>>(
+/// Enforces `0 <= x < 2^(8 limbs)` of a linear form: all limbs but the top one are allocated, and
+/// the top one is the form `(x - lower limbs) / 2^(8 (limbs - 1))`. Without limbs, one is taken.
+///
+/// Cost: one lookup a limb.
+///
+/// # Errors
+/// Only those of the underlying system.
+pub fn check_limbs<F: CircuitField, CS: ConstraintSystem<F>>(
     segment: &mut FirstSegment<'_, F, CS>,
     name: &str,
     x: &FirstWire<F>,
-    value: i64,
     limbs: usize,
 ) -> Result<(), SynthesisError> {
+    let lower = limbs.saturating_sub(1);
+    if lower == 0 {
+        segment.lookup(x);
+        return Ok(());
+    }
     let mut rest = x.clone();
     let mut weight = F::ONE;
-    let inverse_radix = if limbs > 1 {
-        radix::<F>().invert().unwrap_or(F::ZERO)
-    } else {
-        F::ONE
-    };
+    let inverse_radix = radix::<F>().invert().unwrap_or(F::ZERO);
     let mut inverse_weight = F::ONE;
-    for i in 0..limbs.saturating_sub(1) {
-        let limb = segment.alloc(format!("{name} {i}"), from_i64(limb(value, i)))?;
+    let bytes = to_bytes(&x.value());
+    for (i, byte) in bytes.into_iter().take(lower).enumerate() {
+        let limb = segment.alloc(format!("{name} {i}"), F::from(u64::from(byte)))?;
         segment.lookup(&limb);
         rest = rest.sub(&limb.scale(weight));
         weight *= radix::<F>();
@@ -161,11 +172,13 @@ fn rest(value: i64, i: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{alloc_at_most, alloc_limbs, limbs, lookups};
+    use super::{alloc_at_most, alloc_limbs, check_limbs, limbs, lookups};
     use foldnet_gadgets::field::from_i64;
+    use foldnet_gadgets::hash::{HashConstants, Tag};
     use foldnet_gadgets::lookup::ClosedLookups;
     use foldnet_gadgets::mock::MockSystem;
     use foldnet_gadgets::segment::FirstSegment;
+    use foldnet_gadgets::transcript::TranscriptCircuit;
     use foldnet_gadgets::wire::Wire;
     use halo2curves::bn256::Fr;
 
@@ -190,9 +203,9 @@ mod tests {
     ];
 
     fn accepts(cs: &mut MockSystem<Fr>, lookups: &ClosedLookups<Fr>) -> bool {
-        lookups
-            .constrain(cs, &Wire::constant(Fr::from(987_654_321)))
-            .unwrap();
+        let mut transcript = TranscriptCircuit::new(&HashConstants::default(), Tag::new("test"));
+        transcript.absorb([&Wire::constant(Fr::from(987_654_321))]);
+        lookups.constrain(cs, &mut transcript).unwrap();
         cs.failures().is_empty()
     }
 
@@ -242,6 +255,35 @@ mod tests {
             let x = alloc_limbs(&mut segment, "x", value, count).unwrap();
             assert_eq!(x.value(), from_i64(value));
             let closed = segment.close().unwrap();
+            assert_eq!(
+                accepts(&mut cs, &closed),
+                inside,
+                "{value} in {count} limbs"
+            );
+        }
+    }
+
+    #[test]
+    fn a_linear_form_is_checked_without_a_variable_of_its_own() {
+        for (value, count, inside) in [
+            (0, 0, true),
+            (255, 1, true),
+            (256, 1, false),
+            (-1, 1, false),
+            (65_535, 2, true),
+            (65_536, 2, false),
+            (-1, 2, false),
+            (i64::MIN, 3, false),
+            ((1 << 24) - 1, 3, true),
+            (1 << 24, 3, false),
+        ] {
+            let mut cs = MockSystem::<Fr>::default();
+            let mut segment = FirstSegment::open(&mut cs);
+            let x = segment.alloc("x", from_i64(value - 5)).unwrap();
+            let form = x.add_constant(Fr::from(5));
+            check_limbs(&mut segment, "limb", &form, count).unwrap();
+            let closed = segment.close().unwrap();
+            assert_eq!(closed.len(), count.max(1));
             assert_eq!(
                 accepts(&mut cs, &closed),
                 inside,

@@ -23,18 +23,20 @@
 //!   each of `over` and `under` that the accumulator bound does not rule out.
 
 use crate::error::{LayerError, Place};
+use crate::layer::{LayerCost, LayerTrace, LayerWires};
 use crate::{range, tensor};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::field::from_i64;
 use foldnet_gadgets::segment::{FirstSegment, FirstWire};
 use foldnet_gadgets::wire::{Wire, WireSystem};
+use serde::{Deserialize, Serialize};
 
 /// The largest shift and the largest bound of an accumulator.
 const LARGEST_EXPONENT: i64 = 62;
 
 /// The constants of a requantisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requantise {
     /// `s`: the division is by `2^s`.
     pub shift: u32,
@@ -244,6 +246,71 @@ impl Requantise {
                 &distance(self.low),
                 &zero,
             );
+        }
+    }
+
+    /// Requantises the accumulators of a layer.
+    ///
+    /// # Errors
+    /// [`LayerError::Accumulator`] for the first that exceeds the bound.
+    pub(crate) fn trace(
+        &self,
+        place: Place,
+        accumulators: Vec<i128>,
+    ) -> Result<LayerTrace, LayerError> {
+        let parts = |(index, got)| {
+            let error = LayerError::Accumulator {
+                place,
+                index,
+                bits: self.accumulator_bits,
+                got,
+            };
+            self.evaluate(got).ok_or(error)
+        };
+        let requantised = accumulators.into_iter().enumerate().map(parts);
+        Ok(LayerTrace::requantised(
+            requantised.collect::<Result<_, _>>()?,
+        ))
+    }
+
+    /// A trace of `outputs` zeros, for shape synthesis.
+    pub(crate) fn dummy_trace(&self, outputs: usize) -> LayerTrace {
+        let parts = self.evaluate(0).unwrap_or_default();
+        LayerTrace::requantised(vec![parts; outputs])
+    }
+
+    /// [`Self::commit`] for all outputs of a layer.
+    pub(crate) fn commit_all<F: CircuitField, CS: ConstraintSystem<F>>(
+        &self,
+        segment: &mut FirstSegment<'_, F, CS>,
+        trace: &LayerTrace,
+    ) -> Result<LayerWires<F>, SynthesisError> {
+        let commit = |(n, parts)| {
+            segment.namespace(format!("output {n}"), |segment| self.commit(segment, parts))
+        };
+        let requantised = trace.requantised.iter().enumerate().map(commit);
+        Ok(LayerWires {
+            requantised: requantised.collect::<Result<_, _>>()?,
+            ..LayerWires::default()
+        })
+    }
+
+    /// [`Self::constrain`] for all outputs of a layer.
+    pub(crate) fn constrain_all<F: CircuitField, CS: ConstraintSystem<F>>(
+        &self,
+        cs: &mut CS,
+        wires: &LayerWires<F>,
+    ) {
+        for (n, wires) in wires.requantised.iter().enumerate() {
+            self.constrain(&mut cs.namespace(|| format!("output {n}")), wires);
+        }
+    }
+
+    /// What the outputs of a layer cost.
+    pub(crate) fn cost(&self, outputs: usize) -> LayerCost {
+        LayerCost {
+            lookups: outputs.saturating_mul(self.lookups()),
+            constraints: outputs.saturating_mul(self.constraints()),
         }
     }
 }

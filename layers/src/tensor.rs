@@ -1,11 +1,12 @@
 //! Activations: signed integers of a fixed width, their packing and their digest.
 //!
 //! * Formula: `u_i = x_i + 2^(bits - 1)`, `e_k = sum_i 2^(bits i) u_(k per + i)` with
-//!   `per = floor(248 / bits)`, `digest = Poseidon(tag, length + 2^32 bits, e_0, e_1, ...)`.
+//!   `per = floor(248 / bits)`, `digest = Poseidon(tag, length + 2^32 bits, e_0, e_1, ..., salt)`.
+//!   The salt is zero for public activations; a uniform one makes the digest a hiding commitment.
 //! * Enforced: the digest is that of the wires given.
 //! * Assumed: `0 <= u_i < 2^bits` for every wire, range-checked by whoever opens the digest
 //!   (SECURITY, case 33); without that, packing is not injective.
-//! * Cost: one hash of `1 + ceil(length / per)` elements, about one constraint an activation at
+//! * Cost: one hash of `2 + ceil(length / per)` elements, about one constraint an activation at
 //!   8 bits.
 
 use bellpepper_core::{ConstraintSystem, SynthesisError};
@@ -43,7 +44,7 @@ pub fn per_element(bits: u32) -> usize {
 
 /// Number of elements that [`digest`] hashes, with the tag.
 pub fn digest_elements(length: usize, bits: u32) -> usize {
-    2 + length.div_ceil(per_element(bits))
+    3 + length.div_ceil(per_element(bits))
 }
 
 /// Length and width in one element.
@@ -66,9 +67,15 @@ pub fn pack<F: CircuitField>(activations: &[i64], bits: u32) -> Vec<F> {
 
 /// The digest of activations of `bits` bits; injective up to collisions when every activation lies
 /// in [`range`].
-pub fn digest<F: CircuitField>(constants: &HashConstants<F>, activations: &[i64], bits: u32) -> F {
+pub fn digest<F: CircuitField>(
+    constants: &HashConstants<F>,
+    activations: &[i64],
+    bits: u32,
+    salt: F,
+) -> F {
     let mut elements = vec![header(activations.len(), bits)];
     elements.extend(pack::<F>(activations, bits));
+    elements.push(salt);
     hash(constants, TAG, &elements)
 }
 
@@ -79,8 +86,9 @@ pub fn digest<F: CircuitField>(constants: &HashConstants<F>, activations: &[i64]
 pub fn digest_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
     cs: &mut CS,
     constants: &HashConstants<F>,
-    activations: &[FirstWire<F>],
+    activations: &[&FirstWire<F>],
     bits: u32,
+    salt: &Wire<F>,
 ) -> Result<Wire<F>, SynthesisError> {
     let radix = power_of_two::<F>(bits);
     let shift = from_i64::<F>(offset(bits));
@@ -94,10 +102,10 @@ pub fn digest_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
         }
         packed.push(sum);
     }
-    digest_packed_circuit(cs, constants, activations.len(), &packed, bits)
+    digest_packed_circuit(cs, constants, (activations.len(), bits), &packed, salt)
 }
 
-/// The digest of `length` activations from their packed elements. That these are packed properly is
+/// The digest of `length` activations of `bits` bits from their packed elements. That these are packed properly is
 /// assumed; an element that is not has the digest of no activations.
 ///
 /// # Errors
@@ -106,9 +114,9 @@ pub fn digest_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
 pub fn digest_packed_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
     cs: &mut CS,
     constants: &HashConstants<F>,
-    length: usize,
+    (length, bits): (usize, u32),
     packed: &[Wire<F>],
-    bits: u32,
+    salt: &Wire<F>,
 ) -> Result<Wire<F>, SynthesisError> {
     let (expected, got) = (length.div_ceil(per_element(bits)), packed.len());
     if expected != got {
@@ -117,6 +125,7 @@ pub fn digest_packed_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
     }
     let mut elements = vec![Wire::constant(header(length, bits))];
     elements.extend_from_slice(packed);
+    elements.push(salt.clone());
     hash_circuit(cs, constants, TAG, &elements)
 }
 
@@ -146,6 +155,7 @@ mod tests {
     use foldnet_gadgets::hash::HashConstants;
     use foldnet_gadgets::mock::MockSystem;
     use foldnet_gadgets::segment::FirstSegment;
+    use foldnet_gadgets::wire::Wire;
     use halo2curves::bn256::Fr;
 
     #[test]
@@ -172,10 +182,13 @@ mod tests {
                 .map(|(i, x)| alloc_activation(&mut segment, &format!("x {i}"), *x, bits).unwrap())
                 .collect();
             segment.close().unwrap();
-            let circuit = digest_circuit(&mut cs, &constants, &wires, bits).unwrap();
+            let salt = Fr::from(7);
+            let refs: Vec<_> = wires.iter().collect();
+            let circuit =
+                digest_circuit(&mut cs, &constants, &refs, bits, &Wire::constant(salt)).unwrap();
             assert_eq!(
                 circuit.value(),
-                digest(&constants, &values, bits),
+                digest(&constants, &values, bits, salt),
                 "{length} of {bits}"
             );
             assert_eq!(cs.failures(), vec![]);
@@ -185,7 +198,7 @@ mod tests {
     #[test]
     fn the_digest_binds_length_width_order_and_every_value() {
         let constants = HashConstants::<Fr>::default();
-        let hash = |values: &[i64], bits| digest(&constants, values, bits);
+        let hash = |values: &[i64], bits| digest(&constants, values, bits, Fr::from(0));
         // The offset of an 8-bit zero is 128: padding with the smallest value packs to the same
         // elements, so only the length tells them apart.
         assert_ne!(hash(&[1, 2], 8), hash(&[1, 2, -128], 8));
@@ -193,6 +206,7 @@ mod tests {
         assert_ne!(hash(&[-128 + 5], 8), hash(&[-32_768 + 5], 16));
         assert_ne!(hash(&[1, 2], 8), hash(&[2, 1], 8));
         assert_ne!(hash(&[-1], 8), hash(&[0], 8));
+        assert_ne!(hash(&[1], 8), digest(&constants, &[1], 8, Fr::from(1)));
     }
 
     #[test]

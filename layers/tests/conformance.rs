@@ -2,22 +2,29 @@
 
 mod common;
 
-use common::{CONSTANTS, Random, chain, input, run};
+use common::{CONSTANTS, Random, digest, input, output, run, step};
 use foldnet_gadgets::segment::FirstSegment;
 use foldnet_gadgets::system::ShapeSystem;
+use foldnet_gadgets::wire::Wire;
 use foldnet_layers::error::Place;
-use foldnet_layers::{ChainShape, Layer, evaluate, layout, pack, required_variables, tensor};
+use foldnet_layers::layer::Challenges;
+use foldnet_layers::{GraphShape, Layer, Node, evaluate, layout, pack, required_variables};
 use halo2curves::bn256::Fr;
 use ndarray::{Array1, Array2};
 use std::collections::HashSet;
 
-fn shape(layer: &Layer) -> ChainShape {
-    let layers = vec![layer.clone()];
-    let weight_variables = required_variables(&layers);
-    ChainShape {
-        layers,
+fn shape(layer: &Layer) -> GraphShape {
+    let inputs = layer.operands();
+    GraphShape {
+        nodes: vec![Node {
+            layer: layer.clone(),
+            operands: (0..inputs.len()).collect(),
+        }],
+        outputs: vec![inputs.len()],
+        inputs,
+        batch: 1,
         bits: 8,
-        weight_variables,
+        weight_variables: required_variables([layer]),
         ends_inference: true,
     }
 }
@@ -47,45 +54,105 @@ fn every_sample_is_satisfied_agrees_with_the_reference_and_is_pinned() {
         let weights: Vec<_> = layout(&shape)
             .iter()
             .map(|_| {
-                let matrix = layer.matrix().unwrap();
-                let size = (matrix.rows, matrix.columns);
+                let linear = layer.linear().unwrap();
+                let size = (linear.outputs, linear.columns());
                 let entry = |random: &mut Random| random.between(-(1 << 15), 1 << 15);
                 let entries = Array2::from_shape_simple_fn(size, || entry(&mut random));
                 (
                     entries,
-                    Array1::from_shape_simple_fn(matrix.rows, || entry(&mut random)),
+                    Array1::from_shape_simple_fn(size.0, || entry(&mut random)),
                 )
             })
             .collect();
         let table = pack(&shape, &weights).unwrap();
-        let input = input(&mut random, layer.inputs(), 8);
-        let trace = evaluate(&shape, &table, &input).unwrap();
-        assert_eq!(trace.output().len(), layer.outputs(), "{name}");
+        let inputs: Vec<_> = layer
+            .operands()
+            .into_iter()
+            .map(|length| input(&mut random, length, 8))
+            .collect();
+        let trace = evaluate(&shape, &table, &inputs).unwrap();
+        let output = output(&shape, &trace);
+        assert_eq!(output.len(), layer.outputs(), "{name}");
 
         let mut checked = run(&shape, &trace, &table);
         assert_eq!(checked.rejections(), Vec::<String>::new(), "{layer:?}");
-        let digest = tensor::digest::<Fr>(&CONSTANTS, &trace.output(), 8);
-        assert_eq!(checked.output.output_digest.value(), digest, "{layer:?}");
+        assert_eq!(
+            checked.output.output_digests[0].value(),
+            digest(&output, 8),
+            "{layer:?}"
+        );
         assert_eq!(checked.system.unpinned(), Vec::<String>::new(), "{layer:?}");
     }
 }
 
 #[test]
+fn repeated_layers_compute_every_inference_for_itself() {
+    let mut random = Random::new(12);
+    for (name, layer) in samples().filter(|(_, layer)| layer.linear().is_none()) {
+        let shape = shape(&layer);
+        let table = pack(&shape, &[]).unwrap();
+        let repeated = shape.repeated(3);
+        repeated.validate().unwrap();
+        let mut joined = vec![Vec::new(); shape.inputs.len()];
+        let mut expected = Vec::new();
+        for _ in 0..3 {
+            let inputs: Vec<_> = shape
+                .inputs
+                .iter()
+                .map(|n| input(&mut random, *n, 8))
+                .collect();
+            for (joined, input) in joined.iter_mut().zip(&inputs) {
+                joined.extend(input);
+            }
+            expected.extend(output(&shape, &evaluate(&shape, &table, &inputs).unwrap()));
+        }
+        let trace = evaluate(&repeated, &table, &joined).unwrap();
+        assert_eq!(output(&repeated, &trace), expected, "{name}");
+        assert_eq!(
+            run(&repeated, &trace, &table).rejections(),
+            Vec::<String>::new()
+        );
+    }
+}
+
+/// The layer alone in a segment of its own: lookups and rows.
+fn alone(layer: &Layer) -> (usize, usize) {
+    let mut cs = ShapeSystem::<Fr>::default();
+    let mut segment = FirstSegment::open(&mut cs);
+    let operands: Vec<Vec<_>> = layer
+        .operands()
+        .iter()
+        .enumerate()
+        .map(|(k, length)| {
+            let alloc = |i| {
+                segment
+                    .alloc(format!("input {k} {i}"), Fr::from(0))
+                    .unwrap()
+            };
+            (0..*length).map(alloc).collect()
+        })
+        .collect();
+    let operands: Vec<_> = operands.iter().map(Vec::as_slice).collect();
+    let wires = layer
+        .commit(&layer.dummy_trace(), &operands, &mut segment)
+        .unwrap();
+    let lookups = segment.close().unwrap().len();
+    let challenges = Challenges {
+        output: Wire::constant(Fr::from(5)),
+        position: Wire::constant(Fr::from(7)),
+    };
+    let challenges = layer.needs_challenges().then_some(&challenges);
+    layer
+        .constrain(&wires, &operands, challenges, &mut cs)
+        .unwrap();
+    (lookups, cs.rows())
+}
+
+#[test]
 fn the_declared_cost_of_every_sample_is_the_actual_cost() {
     for (_, layer) in samples() {
-        let mut cs = ShapeSystem::<Fr>::default();
-        let mut segment = FirstSegment::open(&mut cs);
-        let alloc = |i| segment.alloc(format!("input {i}"), Fr::from(0)).unwrap();
-        let input: Vec<_> = (0..layer.inputs()).map(alloc).collect();
-        let wires = layer
-            .commit(&layer.dummy_trace(), &input, &mut segment)
-            .unwrap();
-        let lookups = segment.close().unwrap().len();
-        layer.constrain(&wires, &mut cs).unwrap();
-        assert_eq!(
-            (lookups, cs.rows()),
-            (layer.cost().lookups, layer.cost().constraints)
-        );
+        let declared = (layer.cost().lookups, layer.cost().constraints);
+        assert_eq!(alone(&layer), declared, "{layer:?}");
     }
 }
 
@@ -93,7 +160,7 @@ fn the_declared_cost_of_every_sample_is_the_actual_cost() {
 fn a_dummy_trace_has_the_lengths_of_a_real_one() {
     for (_, layer) in samples() {
         let shape = shape(&layer);
-        let size = foldnet_layers::check::measure(&chain(&shape), &CONSTANTS).unwrap();
+        let size = foldnet_layers::check::measure(&step(&shape), &CONSTANTS).unwrap();
         assert_eq!(size.lookups, shape.cost().lookups);
         assert_eq!(layer.dummy_trace().outputs().len(), layer.outputs());
     }
@@ -104,6 +171,7 @@ fn a_trace_of_the_wrong_length_is_refused() {
     for (_, layer) in samples() {
         let mut trace = layer.dummy_trace();
         trace.requantised.pop();
+        trace.values.pop();
         let mut cs = ShapeSystem::<Fr>::default();
         let mut segment = FirstSegment::open(&mut cs);
         assert!(layer.commit(&trace, &[], &mut segment).is_err());

@@ -8,7 +8,9 @@ use foldnet_gadgets::step::StepCircuit;
 use foldnet_gadgets::system::ShapeSystem;
 use foldnet_gadgets::wire::Wire;
 use foldnet_layers::check::{self, Size};
-use foldnet_layers::{Chain, ChainShape, Dense, required_variables};
+use foldnet_layers::layer::IntegerLayer;
+use foldnet_layers::requantise::Requantise;
+use foldnet_layers::{Graph, GraphShape, Layer, Linear, Window, graph};
 use halo2curves::bn256::Fr;
 use std::collections::HashMap;
 
@@ -28,40 +30,34 @@ impl Hashes {
 }
 
 /// 8-bit activations, 16-bit weights: 7 + 15 bits and one for each doubling of the inputs.
-fn dense(inputs: usize, outputs: usize, low: i64, shift: u32) -> Dense {
-    let accumulator_bits = 23 + inputs.ilog2();
-    Dense {
-        inputs,
-        outputs,
+fn requantise(inputs: usize, low: i64, shift: u32) -> Requantise {
+    Requantise {
         shift,
         low,
         high: 127,
-        accumulator_bits,
+        accumulator_bits: 23 + inputs.ilog2(),
     }
 }
 
-fn shape(layers: Vec<Dense>) -> ChainShape {
-    let layers: Vec<_> = layers.into_iter().map(Into::into).collect();
-    let weight_variables = required_variables(&layers);
-    ChainShape {
-        layers,
-        bits: 8,
-        weight_variables,
-        ends_inference: false,
-    }
+fn dense(inputs: usize, outputs: usize, low: i64, shift: u32) -> Linear {
+    Linear::dense(inputs, outputs, requantise(inputs, low, shift))
 }
 
-fn measure(shape: &ChainShape) -> Size {
-    let chain = Chain::new(shape.clone(), CONSTANTS.clone()).unwrap();
-    check::measure(&chain, &CONSTANTS).unwrap()
+fn shape(layers: Vec<Linear>) -> GraphShape {
+    graph::chain(layers.into_iter().map(Layer::from).collect(), 8)
+}
+
+fn measure(shape: &GraphShape) -> Size {
+    let step = Graph::new(shape.clone(), CONSTANTS.clone()).unwrap();
+    check::measure(&step, &CONSTANTS).unwrap()
 }
 
 /// What does not grow with the vectors (the table, the hashes and products of the challenges), and
 /// the two digests.
-fn separate(shape: &ChainShape, hashes: &mut Hashes) -> (usize, usize) {
+fn separate(shape: &GraphShape, hashes: &mut Hashes) -> (usize, usize) {
     let cost = shape.cost();
     let (challenges, digests) = cost.hashes.split_at(cost.hashes.len() - 2);
-    let rounds = challenges.len() - 2;
+    let rounds = challenges.iter().filter(|elements| **elements == 3).count();
     let mut sum = |list: &[usize]| list.iter().map(|n| hashes.constraints(*n)).sum::<usize>();
     (2 * 256 + 1 + sum(challenges) + 2 * rounds, sum(digests))
 }
@@ -78,6 +74,13 @@ fn the_declared_cost_is_the_actual_cost() {
             dense(33, 1, -128, 18),
         ]),
         shape(vec![dense(100, 70, 0, 18), dense(70, 100, 0, 18)]),
+        shape(vec![
+            dense(20, 7, 0, 18).repeated(6),
+            dense(7, 9, 0, 18).repeated(6),
+        ]),
+        shape(vec![convolution(3, 5, 8, 1), convolution(5, 10, 8, 5)]).repeated(3),
+        shape(vec![convolution(4, 4, 7, 4), convolution(4, 1, 7, 1)]),
+        shape(vec![strided(4, 6, 9)]),
     ] {
         let size = measure(&shape);
         let cost = shape.cost();
@@ -137,7 +140,7 @@ fn an_inner_activation_costs_its_lookups_and_four_constraints() {
     // Two chains that differ by one layer of the same width share everything but that layer.
     let n = 256;
     let layer = dense(n, n, 0, 16);
-    let lookups = layer.requantise().lookups();
+    let lookups = layer.requantise.lookups();
     assert_eq!(lookups, 8);
     let one = measure(&shape(vec![layer.clone()]));
     let two = measure(&shape(vec![layer.clone(), layer]));
@@ -145,8 +148,62 @@ fn an_inner_activation_costs_its_lookups_and_four_constraints() {
     assert_eq!(two.constraints - one.constraints, (lookups + 4) * n + 2);
 }
 
+/// A convolution of 3 x 3 with padding on squares of side `n`.
+fn convolution(channels: usize, outputs: usize, n: usize, groups: usize) -> Linear {
+    Linear {
+        groups,
+        height: n,
+        width: n,
+        window: Window {
+            kernel: [3; 2],
+            padding: [1; 4],
+            ..Window::ONE
+        },
+        requantise: requantise(channels / groups * 9, 0, 16),
+        ..dense(channels, outputs, 0, 16)
+    }
+}
+
+/// A convolution of 3 x 2 with gaps that halves the rows, channels last.
+fn strided(channels: usize, outputs: usize, n: usize) -> Linear {
+    Linear {
+        height: n,
+        width: n,
+        channels_last: true,
+        window: Window {
+            kernel: [3, 2],
+            stride: [2, 1],
+            dilation: [1, 2],
+            padding: [1, 0, 1, 2],
+        },
+        requantise: requantise(channels * 6, 0, 16),
+        ..dense(channels, outputs, 0, 16)
+    }
+}
+
+/// Nothing per weight or multiplication: the cost of 2 -> 2, 16 -> 16 and 64 -> 64 channels with 3 x 3
+/// taps on 28 x 28 is linear in the activations.
+#[test]
+fn a_convolution_is_linear_in_its_activations() {
+    let mut hashes = Hashes::default();
+    for channels in [2, 16, 64] {
+        let shape = shape(vec![convolution(channels, channels, 28, 1)]);
+        let size = measure(&shape);
+        let activations = channels * 28 * 28;
+        let fixed = separate(&shape, &mut hashes).0;
+        let each = (size.constraints - fixed) as f64 / activations as f64;
+        println!(
+            "{channels} channels: {} constraints for {activations} activations and {} \
+             multiplications; {each:.2} an activation",
+            size.constraints,
+            9 * channels * activations,
+        );
+        assert!(each <= 18.0, "{channels}: {each}");
+    }
+}
+
 #[test]
 fn the_name_tells_the_layers() {
-    let chain = Chain::new(shape(vec![dense(5, 3, 0, 18)]), CONSTANTS.clone()).unwrap();
-    assert_eq!(StepCircuit::<Fr>::name(&chain), "dense 3x5");
+    let step = Graph::new(shape(vec![dense(5, 3, 0, 18)]), CONSTANTS.clone()).unwrap();
+    assert_eq!(StepCircuit::<Fr>::name(&step), "linear 5 -> 3");
 }

@@ -16,7 +16,7 @@ use foldnet_gadgets::transcript::TranscriptCircuit;
 use foldnet_gadgets::wire::WireSystem;
 use foldnet_layers::check::{self, evaluate_claims};
 use foldnet_layers::requantise::Requantised;
-use foldnet_layers::{ChainShape, Layer, evaluate, layout, pack, tensor};
+use foldnet_layers::{GraphShape, evaluate, layout, pack};
 use halo2curves::bn256::Fr;
 use ndarray::{Array1, Array2};
 
@@ -201,7 +201,7 @@ fn blind_case() -> Case {
     weights[0].0.column_mut(1).fill(0);
     let shape = shape(&weights, PLAIN);
     let table = pack(&shape, &weights).unwrap();
-    let input = input(&mut random, 6, 8);
+    let input = vec![input(&mut random, 6, 8)];
     let trace = evaluate(&shape, &table, &input).unwrap();
     Case {
         shape,
@@ -214,11 +214,10 @@ fn blind_case() -> Case {
 #[test]
 fn a_carry_between_packed_activations() {
     let mut case = blind_case();
-    let digest = |x: &[i64]| tensor::digest::<Fr>(&CONSTANTS, x, 8);
-    let honest = digest(&case.input);
-    case.trace.input[0] += 256;
-    case.trace.input[1] -= 1;
-    assert_eq!(digest(&case.trace.input), honest);
+    let honest = digest(&case.input[0], 8);
+    case.trace.inputs[0][0] += 256;
+    case.trace.inputs[0][1] -= 1;
+    assert_eq!(digest(&case.trace.inputs[0], 8), honest);
     assert_eq!(rejections(&case), [LOOKUP]);
 }
 
@@ -243,8 +242,8 @@ fn an_activation_outside_its_width() {
         weights[0].0.column_mut(1).fill(0);
         let shape = shape(&weights, params);
         let table = pack(&shape, &weights).unwrap();
-        let mut trace = evaluate(&shape, &table, &[1, 2, 3]).unwrap();
-        trace.input[1] = value;
+        let mut trace = evaluate(&shape, &table, &[vec![1, 2, 3]]).unwrap();
+        trace.inputs[0][1] = value;
         assert_eq!(
             run(&shape, &trace, &table).rejections(),
             [LOOKUP],
@@ -333,16 +332,17 @@ fn a_forged_round_or_bias_evaluation() {
 #[test]
 fn weight_evaluations_are_absorbed() {
     let case = case(27, &[5, 6, 3], PLAIN);
-    let chain = chain(&case.shape);
+    let step = step(&case.shape);
     let mut cs = MockSystem::<Fr>::default();
     let mut segment = FirstSegment::open(&mut cs);
-    let committed = chain.commit(&case.trace, &mut segment).unwrap();
+    let committed = step
+        .commit(&salted(&case.shape, &case.trace), &mut segment)
+        .unwrap();
     segment.close().unwrap();
     let seed = cs.wire(|| "seed", Fr::from(5)).unwrap();
     let mut transcript = TranscriptCircuit::new(&CONSTANTS, Tag::new("test"));
     transcript.absorb([&seed]);
-    chain
-        .constrain(&committed, Some(&case.weights), &mut transcript, &mut cs)
+    step.constrain(&committed, Some(&case.weights), &mut transcript, &mut cs)
         .unwrap();
     transcript.squeeze(&mut cs).unwrap();
     for l in 0..2 {
@@ -386,7 +386,7 @@ fn no_variable_can_change_alone() {
 }
 
 /// Weights of (2, 3) in a layer of capacity (5, 6).
-fn padded() -> (ChainShape, WeightTable, Vec<i64>) {
+fn padded() -> (GraphShape, WeightTable, Vec<Vec<i64>>) {
     let mut random = Random::new(29);
     let small = matrices(&mut random, &[3, 2], PLAIN.weight_bits);
     let shape = shape(
@@ -394,7 +394,7 @@ fn padded() -> (ChainShape, WeightTable, Vec<i64>) {
         PLAIN,
     );
     let table = pack(&shape, &small).unwrap();
-    (shape, table, vec![9, -9, 4, 0, 0, 0])
+    (shape, table, vec![vec![9, -9, 4, 0, 0, 0]])
 }
 
 #[test]
@@ -420,10 +420,10 @@ fn a_padded_output_that_is_not_zero() {
 fn a_padded_input_that_is_not_zero_changes_the_digest_and_no_output() {
     let (shape, weights, mut input) = padded();
     let honest = evaluate(&shape, &weights, &input).unwrap();
-    input[5] = 1;
+    input[0][5] = 1;
     let other = evaluate(&shape, &weights, &input).unwrap();
-    assert_eq!(other.output(), honest.output());
-    let digest = |trace| run(&shape, trace, &weights).output.input_digest.value();
+    assert_eq!(output(&shape, &other), output(&shape, &honest));
+    let digest = |trace| run(&shape, trace, &weights).output.input_digests[0].value();
     assert_ne!(digest(&honest), digest(&other));
 }
 
@@ -435,7 +435,7 @@ fn equal_ends_of_the_clamp_fix_the_output() {
         ..PLAIN
     };
     let case = case(30, &[4, 3], params);
-    assert_eq!(case.trace.output(), [5; 3]);
+    assert_eq!(output(&case.shape, &case.trace), [5; 3]);
     // The quotient has no variable: another one only makes the accumulator wrong.
     assert_eq!(forge(&case, 1, |parts| parts.over += 1), [FINAL]);
     // The split of the excess is free, as documented, and nothing depends on it.
@@ -445,7 +445,7 @@ fn equal_ends_of_the_clamp_fix_the_output() {
     let digest = |case: &Case| {
         let checked = run(&case.shape, &case.trace, &case.weights);
         assert_eq!(checked.rejections(), Vec::<String>::new());
-        checked.output.output_digest.value()
+        checked.output.output_digests[0].value()
     };
     assert_eq!(digest(&case), digest(&split));
 }
@@ -453,8 +453,7 @@ fn equal_ends_of_the_clamp_fix_the_output() {
 #[test]
 fn inner_outputs_are_bound_too() {
     let mut case = case(31, &[4, 5, 3], PLAIN);
-    let Layer::Dense(dense) = &case.shape.layers[1];
-    let requantise = dense.requantise();
+    let requantise = case.shape.nodes[1].layer.linear().unwrap().requantise;
     // An inner output is raised and the last layer recomputed from it: its accumulators are those
     // of the forged activations, so only the first layer is wrong.
     case.trace.layers[0].requantised[2].quotient += 1;
@@ -476,10 +475,17 @@ fn inner_outputs_are_bound_too() {
 #[test]
 fn traces_and_weights_of_the_wrong_size_are_errors() {
     let case = case(32, &[4, 5, 3], PLAIN);
-    let chain = chain(&case.shape);
-    let run = |trace, weights| check::run(&chain, trace, Some(weights), &CONSTANTS);
+    let step = step(&case.shape);
+    let run = |trace: &_, weights| {
+        check::run(
+            &step,
+            &salted(&case.shape, trace),
+            Some(weights),
+            &CONSTANTS,
+        )
+    };
     let mut trace = case.trace.clone();
-    trace.input.pop();
+    trace.inputs[0].pop();
     assert!(run(&trace, &case.weights).is_err());
     let mut trace = case.trace.clone();
     trace.layers.pop();

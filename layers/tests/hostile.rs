@@ -1,24 +1,130 @@
-//! A chain shape that comes from a file must be refused, never panic (SECURITY, case 23).
+//! A shape that comes from a file must be refused, never panic (SECURITY, case 23).
 
-use foldnet_layers::chain::ChainShape;
-use foldnet_layers::dense::Dense;
-use foldnet_layers::layer::Layer;
+use foldnet_layers::requantise::Requantise;
+use foldnet_layers::window::Window;
+use foldnet_layers::{Gather, GraphShape, Layer, Linear, Node, graph};
 
-fn shape(layers: usize) -> ChainShape {
-    let layer = Layer::Dense(Dense {
-        inputs: 1 << 24,
-        outputs: 1 << 24,
-        shift: 0,
-        low: 0,
-        high: 1,
-        accumulator_bits: 1,
-    });
-    ChainShape {
-        layers: vec![layer; layers],
-        bits: 8,
+const REQUANTISE: Requantise = Requantise {
+    shift: 0,
+    low: 0,
+    high: 1,
+    accumulator_bits: 1,
+};
+
+fn shape(layers: usize) -> GraphShape {
+    let layer = Layer::Linear(Linear::dense(1 << 24, 1 << 24, REQUANTISE));
+    GraphShape {
         weight_variables: 22,
         ends_inference: true,
+        ..graph::chain(vec![layer; layers], 8)
     }
+}
+
+#[test]
+fn layers_of_absurd_sizes_are_refused() {
+    let linear = Linear::dense(4, 4, REQUANTISE);
+    let huge = usize::MAX;
+    let window = |kernel, padding| Window {
+        kernel,
+        padding,
+        ..Window::ONE
+    };
+    for linear in [
+        Linear {
+            batch: huge,
+            ..linear.clone()
+        },
+        Linear {
+            groups: 0,
+            ..linear.clone()
+        },
+        Linear {
+            groups: 3,
+            ..linear.clone()
+        },
+        Linear {
+            groups: huge,
+            ..linear.clone()
+        },
+        Linear {
+            height: huge,
+            width: huge,
+            ..linear.clone()
+        },
+        Linear {
+            outputs: 0,
+            ..linear.clone()
+        },
+        Linear {
+            channels: 0,
+            ..linear.clone()
+        },
+        Linear {
+            window: window([huge, 1], [0; 4]),
+            ..linear.clone()
+        },
+        Linear {
+            window: window([1, 0], [0; 4]),
+            ..linear.clone()
+        },
+        Linear {
+            window: window([1, 1], [huge; 4]),
+            ..linear.clone()
+        },
+    ] {
+        assert!(graph::chain(vec![linear.into()], 8).validate().is_err());
+    }
+    for gather in [
+        Gather {
+            operands: vec![],
+            map: vec![None],
+        },
+        Gather {
+            operands: vec![huge, huge],
+            map: vec![None],
+        },
+        Gather {
+            operands: vec![3],
+            map: vec![Some(3)],
+        },
+        Gather {
+            operands: vec![3],
+            map: vec![],
+        },
+    ] {
+        assert!(graph::chain(vec![gather.into()], 8).validate().is_err());
+    }
+}
+
+#[test]
+fn layers_read_only_what_comes_before_them() {
+    let linear = || Layer::Linear(Linear::dense(4, 4, REQUANTISE));
+    let valid = GraphShape {
+        weight_variables: 6,
+        ..graph::chain(vec![linear()], 8)
+    };
+    valid.validate().unwrap();
+    let changed = |change: fn(&mut GraphShape)| {
+        let mut shape = valid.clone();
+        change(&mut shape);
+        shape.validate().unwrap_err().to_string()
+    };
+    assert!(changed(|s| s.nodes[0].operands = vec![1]).contains("operands among the 1 tensors"));
+    assert!(changed(|s| s.nodes[0].operands = vec![]).contains("operands"));
+    assert!(changed(|s| s.outputs = vec![2]).contains("a live tensor"));
+    assert!(changed(|s| s.outputs.clear()).contains("live tensors after"));
+    assert!(changed(|s| s.inputs.clear()).contains("live tensors before"));
+    assert!(changed(|s| s.inputs = vec![5]).contains("operand"));
+    assert!(changed(|s| s.batch = 0).contains("inferences"));
+    assert!(changed(|s| s.batch = 3).contains("divided by the inferences"));
+    assert!(changed(|s| s.batch = usize::MAX).contains("inferences"));
+    let node = Node {
+        layer: linear(),
+        operands: vec![usize::MAX],
+    };
+    let mut shape = valid.clone();
+    shape.nodes.push(node);
+    assert!(shape.validate().is_err());
 }
 
 /// 2^15 layers of 2^24 x 2^24: the blocks cover more than 2^63 entries, `next_power_of_two`

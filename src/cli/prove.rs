@@ -17,7 +17,7 @@ use crate::session::{Committed, Session, Timing};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
 use foldnet_gadgets::hash::NARROW_LIMIT;
-use foldnet_layers::chain::ChainShape;
+use foldnet_layers::graph::GraphShape;
 use rand_core::OsRng;
 use std::path::Path;
 use std::time::Instant;
@@ -212,7 +212,7 @@ fn spartan_seconds(constraints: usize, table: f64) -> f64 {
 impl Estimate {
     fn new(program: &Outline, proof: ProofKind) -> Self {
         let variables = program.weight_variables;
-        let of = |kind: &ChainShape| {
+        let of = |kind: &GraphShape| {
             STEP_CONSTRAINTS + ROUND_CONSTRAINTS * variables + kind.cost().constraints(hash)
         };
         let constraints: Vec<usize> = program.kinds.iter().map(of).collect();

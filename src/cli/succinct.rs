@@ -18,7 +18,7 @@ use foldnet_compress::evm::{Machine, Parameters, calldata, verify_public};
 use foldnet_compress::groth16::VerifyingKey;
 use foldnet_compress::mercury::words::{Word, scalar_word};
 use foldnet_gadgets::cycle::Bn254;
-use foldnet_layers::chain::Chain;
+use foldnet_layers::graph::Graph;
 use halo2curves::bn256::Fr;
 use rand_core::OsRng;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(super) fn decider<'a>(
     session: &'a Session<Bn254>,
     shapes: &'a Shapes<Bn254>,
     inferences: usize,
-) -> Decider<'a, Chain<Fr>> {
+) -> Decider<'a, Graph<Fr>> {
     Decider {
         params: session.params(),
         shapes,
@@ -138,7 +138,7 @@ pub(super) struct Call {
 
 /// The trusted verifying key: a file of the caller's, or the one of this machine.
 pub(super) fn verifying_key(
-    decider: &Decider<'_, Chain<Fr>>,
+    decider: &Decider<'_, Graph<Fr>>,
     given: Option<&Path>,
     cache: Option<&Path>,
 ) -> anyhow::Result<VerifyingKey> {
@@ -168,7 +168,7 @@ pub(super) fn verifying_key(
 pub(super) fn call(
     session: &Session<Bn254>,
     (model, key): (Fr, &VerifyingKey),
-    decider: &Decider<'_, Chain<Fr>>,
+    decider: &Decider<'_, Graph<Fr>>,
     proof: &Groth16Proof,
 ) -> anyhow::Result<Call> {
     warn_if_insecure_key(session, key.insecure());

@@ -21,7 +21,7 @@ use crate::fold::r1cs::Instance;
 use crate::fold::recursion::{
     CycleFolded, ExposedPoint, RecursionCircuit, RecursionWires, Verified, instance_elements,
 };
-use crate::fold::state::{BATCH, INSTANCE, batch_start};
+use crate::fold::state::{BATCH, GROUP, INSTANCE, batch_start};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
 use foldnet_compress::arithmetic::{CircuitPrimary, CircuitSecondary};
@@ -240,17 +240,21 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
             return Err(SynthesisError::IncompatibleLengthVector(message));
         }
         let mut batch = Wire::constant(batch_start());
-        let mut start = Wire::zero();
+        let mut first_inputs = Vec::new();
         for (i, elements) in statement.chunks(per).enumerate() {
             let mut cs = cs.namespace(|| format!("inference {i}"));
             let (inputs, outputs) = elements.split_at(input.elements());
             let first = input.digest_circuit(&mut cs.namespace(|| "input"), hash, inputs)?;
             let last = output.digest_circuit(&mut cs.namespace(|| "output"), hash, outputs)?;
-            if i == 0 {
-                start = first.clone();
+            if i < self.params.inferences() {
+                first_inputs.push(first.clone());
             }
             batch = self.hash(&mut cs.namespace(|| "batch"), BATCH, &[batch, first, last])?;
         }
+        let start = match first_inputs.as_slice() {
+            [input] => input.clone(),
+            several => self.hash(&mut cs.namespace(|| "first inputs"), GROUP, several)?,
+        };
         Ok(Digests { start, batch })
     }
 

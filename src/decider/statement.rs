@@ -70,7 +70,8 @@ impl Packing {
                 )?;
             }
         }
-        tensor::digest_packed_circuit(cs, constants, self.capacity, elements, self.bits)
+        let salt = Wire::zero();
+        tensor::digest_packed_circuit(cs, constants, (self.capacity, self.bits), elements, &salt)
     }
 
     /// All slots from `used` on are those of `zeros`.
@@ -185,7 +186,7 @@ mod tests {
         let elements = PACKING.pack::<Fr>("input", &values).unwrap();
         assert_eq!(elements.len(), PACKING.elements());
         values.resize(64, 0);
-        let expected = tensor::digest(&constants, &values, 8);
+        let expected = tensor::digest(&constants, &values, 8, Fr::from(0));
         assert_eq!(digest_of(&elements), (expected, vec![]));
     }
 

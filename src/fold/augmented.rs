@@ -15,8 +15,8 @@ use crate::fold::recursion::{
     ExposedPoint, RecursionCircuit, RecursionWires, unchanged_accumulator,
 };
 use crate::fold::state::{
-    Accumulator, AccumulatorElements, BATCH, Context, MODEL, MODEL_START, STATE, STEP, State,
-    StatePreimage, batch_start, model_elements,
+    Accumulator, AccumulatorElements, BATCH, Context, GROUP, MODEL, MODEL_START, STATE, STEP,
+    State, StatePreimage, batch_start, model_elements,
 };
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
@@ -84,7 +84,9 @@ pub struct Inputs<C: Cycle> {
     pub accumulator: Accumulator<C>,
     /// `C_step`, if the kind has weights.
     pub weights: Option<Commitment<C::Primary>>,
-    /// `t_0` of the inference after this one; read only where an inference ends.
+    /// Digests of the inputs of the step's inferences; read only where several end.
+    pub inferences: Vec<C::F>,
+    /// `t_0` of the inferences after these; read only where inferences end.
     pub next_input: C::F,
 }
 
@@ -93,8 +95,8 @@ pub struct Inputs<C: Cycle> {
 pub struct Outcome<C: Cycle> {
     /// The state hash after the step: the public output `h`.
     pub hash: C::F,
-    /// Digest of the live tensors after the step, before any reset at the end of an inference.
-    pub tensors: C::F,
+    /// Digest of the live tensors after the step for each inference, before any reset at the end.
+    pub digests: Vec<C::F>,
     /// The accumulated claim after the step.
     pub point: Vec<C::F>,
     /// Its value.
@@ -106,6 +108,8 @@ pub struct Outcome<C: Cycle> {
 /// The first-segment wires of a step.
 struct Committed<F: CircuitField, T> {
     recursion: RecursionWires<F>,
+    /// Input digests of the inferences that end here, where several do.
+    inferences: Vec<FirstWire<F>>,
     next_input: FirstWire<F>,
     weights: Option<ExposedPoint<F>>,
     step: T,
@@ -151,6 +155,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         };
         let committed = Committed {
             recursion: self.recursion().commit(&mut segment, inputs)?,
+            inferences: self.commit_inferences(&mut segment, inputs)?,
             next_input: segment.alloc("next input", inputs.next_input)?,
             weights,
             step,
@@ -159,6 +164,27 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
             committed,
             lookups: segment.close()?,
         })
+    }
+
+    /// The input digests of the inferences that end in the step, where there are several.
+    fn commit_inferences<CS: ConstraintSystem<C::F>>(
+        &self,
+        segment: &mut FirstSegment<'_, C::F, CS>,
+        inputs: &Inputs<C>,
+    ) -> Result<Vec<FirstWire<C::F>>, SynthesisError> {
+        let expected = self.step.inferences();
+        if !self.step.ends_inference() || expected == 1 {
+            return Ok(Vec::new());
+        }
+        let got = inputs.inferences.len();
+        if got != expected {
+            let message = format!("inputs of inferences: expected {expected}, got {got}");
+            return Err(SynthesisError::IncompatibleLengthVector(message));
+        }
+        let digests = inputs.inferences.iter().enumerate();
+        digests
+            .map(|(i, digest)| segment.alloc(format!("inference {i} input"), *digest))
+            .collect()
     }
 
     /// Phase two: enforces everything. The public inputs `(h, alpha)` are allocated here; the
@@ -192,21 +218,18 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         transcript.absorb([&alpha, &verified.hash]);
         let limbs = self.weight_limbs(&mut cs.namespace(|| "weights"), committed)?;
         transcript.absorb(&limbs);
-        let lookup = transcript.squeeze(&mut cs.namespace(|| "lookup challenge"))?;
-        closed
-            .lookups
-            .constrain(&mut cs.namespace(|| "lookups"), &lookup)?;
+        closed.lookups.constrain(cs, &mut transcript)?;
         let output = self.step.constrain(
             &committed.step,
             weights.as_ref().map(|input| input.weights),
             &mut transcript,
             &mut cs.namespace(|| "step"),
         )?;
-        cs.enforce_equal(
-            || "tensors opened",
-            &output.input_digest,
-            recursion.tensors.wire(),
-        );
+        let opened = self.group(
+            &mut cs.namespace(|| "tensors before"),
+            &output.input_digests,
+        )?;
+        cs.enforce_equal(|| "tensors opened", &opened, recursion.tensors.wire());
 
         let accumulator = self.accumulate(
             &mut cs.namespace(|| "accumulator"),
@@ -218,7 +241,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         let state = self.advance(
             &mut cs.namespace(|| "advance"),
             committed,
-            &output.output_digest,
+            &output.output_digests,
             limbs,
         )?;
         let outgoing = StatePreimage {
@@ -244,7 +267,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         cs.enforce_equal(|| "h", &hash, &public_hash);
         Ok(Outcome {
             hash: hash.value(),
-            tensors: output.output_digest.value(),
+            digests: output.output_digests.iter().map(Wire::value).collect(),
             point: accumulator.elements.point.iter().map(Wire::value).collect(),
             value: accumulator.elements.value.value(),
             challenge: accumulator.challenge,
@@ -258,6 +281,23 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         elements: &[Wire<C::F>],
     ) -> Result<Wire<C::F>, SynthesisError> {
         hash_circuit(cs, &self.context.hash, tag, elements)
+    }
+
+    /// The circuit twin of [`Context::group`].
+    fn group<CS: ConstraintSystem<C::F>>(
+        &self,
+        cs: &mut CS,
+        digests: &[Wire<C::F>],
+    ) -> Result<Wire<C::F>, SynthesisError> {
+        let (expected, got) = (self.step.inferences(), digests.len());
+        if expected != got {
+            let message = format!("digests of inferences: expected {expected}, got {got}");
+            return Err(SynthesisError::IncompatibleLengthVector(message));
+        }
+        match digests {
+            [digest] => Ok(digest.clone()),
+            several => self.hash(cs, GROUP, several),
+        }
     }
 
     fn recursion(&self) -> RecursionCircuit<'_, C> {
@@ -369,7 +409,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
         &self,
         cs: &mut CS,
         committed: &Committed<C::F, S::Committed>,
-        tensors: &Wire<C::F>,
+        digests: &[Wire<C::F>],
         limbs: Vec<Wire<C::F>>,
     ) -> Result<NextState<C::F>, SynthesisError> {
         let recursion = &committed.recursion;
@@ -381,7 +421,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
             return Ok(NextState {
                 digest,
                 input: wire(&recursion.input),
-                tensors: tensors.clone(),
+                tensors: self.group(&mut cs.namespace(|| "tensors after"), digests)?,
                 batch: wire(&recursion.batch),
                 count: wire(&recursion.count),
             });
@@ -391,12 +431,7 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
             &digest,
             recursion.model.wire(),
         );
-        let elements = [
-            wire(&recursion.batch),
-            wire(&recursion.input),
-            tensors.clone(),
-        ];
-        let batch = self.hash(&mut cs.namespace(|| "batch"), BATCH, &elements)?;
+        let batch = self.finish(&mut cs.namespace(|| "batch"), committed, digests)?;
         let start = self.hash(
             &mut cs.namespace(|| "D0"),
             MODEL_START,
@@ -407,8 +442,43 @@ impl<C: Cycle, S: StepCircuit<C::F>> Augmented<'_, C, S> {
             input: wire(&committed.next_input),
             tensors: wire(&committed.next_input),
             batch,
-            count: recursion.count.wire().add_constant(C::F::ONE),
+            count: recursion
+                .count
+                .wire()
+                .add_constant(C::F::from(digests.len() as u64)),
         })
+    }
+
+    /// The batch digest after the inferences of the step, in order: `b' = RO(b, t_in, t_out)` for
+    /// each. Where there are several, their inputs are those whose digest the state has.
+    fn finish<CS: ConstraintSystem<C::F>>(
+        &self,
+        cs: &mut CS,
+        committed: &Committed<C::F, S::Committed>,
+        digests: &[Wire<C::F>],
+    ) -> Result<Wire<C::F>, SynthesisError> {
+        let recursion = &committed.recursion;
+        let mut batch = recursion.batch.wire().clone();
+        if let [output] = digests {
+            let elements = [batch, recursion.input.wire().clone(), output.clone()];
+            return self.hash(cs, BATCH, &elements);
+        }
+        let inputs = committed
+            .inferences
+            .iter()
+            .map(|input| input.wire().clone());
+        let inputs: Vec<Wire<C::F>> = inputs.collect();
+        let group = self.group(&mut cs.namespace(|| "inputs"), &inputs)?;
+        cs.enforce_equal(
+            || "inputs of the inferences",
+            &group,
+            recursion.input.wire(),
+        );
+        for (i, (input, output)) in inputs.into_iter().zip(digests).enumerate() {
+            let cs = &mut cs.namespace(|| format!("inference {i}"));
+            batch = self.hash(cs, BATCH, &[batch, input, output.clone()])?;
+        }
+        Ok(batch)
     }
 }
 

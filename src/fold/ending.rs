@@ -251,6 +251,7 @@ impl<C: Cycle> Ending<C> {
             cyclefold_challenge: Challenge::from_hash(&cyclefold_hash),
             accumulator: self.accumulator.clone(),
             weights: None,
+            inferences: Vec::new(),
             next_input: C::F::ZERO,
         })
     }
@@ -278,12 +279,14 @@ impl<C: Cycle> Ending<C> {
 }
 
 impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
-    /// `t_0` of a statement.
+    /// `t_0` of a statement: of the inferences that the first steps carry.
     pub(crate) fn first_input(&self, statement: &Statement<C::F>) -> Result<C::F, FoldError> {
-        let first = statement.inferences.first();
-        first.map(|(input, _)| *input).ok_or(FoldError::Statement {
+        let first = statement.inferences.get(..self.inferences());
+        let first = first.ok_or(FoldError::Statement {
             what: "the number of inferences",
-        })
+        })?;
+        let digests: Vec<C::F> = first.iter().map(|(input, _)| *input).collect();
+        Ok(self.context.group(&digests))
     }
 
     /// The state after the last inference of a statement, with `next` as the input of one more.

@@ -140,6 +140,11 @@ impl<C: Cycle, S: StepCircuit<C::F>> Params<C, S> {
         self.weight_variables
     }
 
+    /// How many inferences a step carries: the same for all kinds.
+    pub fn inferences(&self) -> usize {
+        self.kinds.first().map_or(1, StepCircuit::inferences)
+    }
+
     /// Constraints of each kind's step circuit.
     pub fn constraints(&self) -> Vec<usize> {
         self.shapes.iter().map(Shape::rows).collect()
@@ -251,6 +256,16 @@ fn check_kinds<C: Cycle, S: StepCircuit<C::F>>(
     if !kinds.iter().any(StepCircuit::ends_inference) {
         return refuse("no step kind ends an inference".into());
     }
+    let carried = kinds.first().map_or(1, StepCircuit::inferences);
+    if let Some(other) = kinds
+        .iter()
+        .map(StepCircuit::inferences)
+        .find(|n| *n != carried)
+    {
+        return refuse(format!(
+            "a kind carries {other} inferences where the first carries {carried}"
+        ));
+    }
     let other = kinds
         .iter()
         .filter_map(StepCircuit::weight_variables)
@@ -284,12 +299,13 @@ fn shape_of<C: Cycle, S: StepCircuit<C::F>>(
         start,
     };
     let mut system = ShapeSystem::default();
-    let inputs = sample_inputs::<C>(
+    let mut inputs = sample_inputs::<C>(
         kinds.len(),
         weight_variables,
         step.weight_variables().is_some(),
         start,
     );
+    inputs.inferences = vec![C::F::ZERO; step.inferences()];
     let closed = circuit.commit(&mut system, &inputs, &step.dummy_trace())?;
     let first = system.auxiliary();
     circuit.constrain(&mut system, &closed, C::F::ZERO, None)?;
@@ -349,6 +365,7 @@ pub(crate) fn sample_inputs<C: Cycle>(
             value: zero,
         },
         weights: weights.then_some(point),
+        inferences: Vec::new(),
         next_input: zero,
     }
 }

@@ -38,7 +38,9 @@ pub struct Step<'a, C: Cycle, T> {
     pub trace: &'a T,
     /// Its weights, if the kind has some.
     pub weights: Option<StepWeights<'a, C>>,
-    /// `t_0` of the inference after this one; read only where an inference ends.
+    /// Digests of the inputs of the inferences that the step carries; read only where several end.
+    pub inputs: &'a [C::F],
+    /// `t_0` of the inferences after these; read only where inferences end.
     pub next_input: C::F,
 }
 
@@ -157,6 +159,7 @@ impl<C: Cycle> Recursion<C> {
         self.check_weights(params, step)?;
         let mut inputs = self.fold_before(params, step.weights.is_some(), rng)?;
         inputs.weights = step.weights.as_ref().map(|w| w.commitment);
+        inputs.inferences = step.inputs.to_vec();
         inputs.next_input = step.next_input;
         Ok(inputs)
     }
@@ -341,6 +344,7 @@ impl<C: Cycle> Recursion<C> {
             operations,
             accumulator: self.accumulator.clone(),
             weights: None,
+            inferences: Vec::new(),
             next_input: C::F::ZERO,
         })
     }
@@ -408,7 +412,7 @@ impl<C: Cycle> Recursion<C> {
                 value: outcome.value,
             };
         }
-        self.advance(params, step, outcome.tensors);
+        self.advance(params, step, &outcome.digests);
         Ok(())
     }
 
@@ -417,20 +421,28 @@ impl<C: Cycle> Recursion<C> {
         &mut self,
         params: &Params<C, S>,
         step: &Step<'_, C, S::Trace>,
-        tensors: C::F,
+        digests: &[C::F],
     ) {
         let context = &params.context;
         let commitment = step.weights.as_ref().map(|w| w.commitment);
         let state = &mut self.state;
         state.digest = context.model_step(state.digest, step.kind, commitment.as_ref());
-        state.tensors = tensors;
+        state.tensors = context.group(digests);
         if params
             .kinds
             .get(step.kind)
             .is_some_and(StepCircuit::ends_inference)
         {
-            state.batch = context.batch_step(state.batch, state.input, tensors);
-            state.count += 1;
+            let own = [state.input];
+            let inputs = if digests.len() == 1 {
+                &own
+            } else {
+                step.inputs
+            };
+            for (input, output) in inputs.iter().zip(digests) {
+                state.batch = context.batch_step(state.batch, *input, *output);
+            }
+            state.count += digests.len() as u64;
             state.digest = context.model_start(params.pp);
             state.input = step.next_input;
             state.tensors = step.next_input;

@@ -31,6 +31,8 @@ pub const MODEL: Tag = Tag::new("foldnet model");
 pub const MODEL_START: Tag = Tag::new("foldnet model start");
 /// Domain of the batch digest.
 pub const BATCH: Tag = Tag::new("foldnet batch");
+/// Domain of the digest of the digests of a step's inferences.
+pub const GROUP: Tag = Tag::new("foldnet inferences of a step");
 /// Domain of the in-circuit transcript of a step.
 pub const STEP: Tag = Tag::new("foldnet step");
 
@@ -105,6 +107,15 @@ impl<C: Cycle> Context<C> {
             MODEL,
             &model_elements(digest, C::F::from(kind as u64), limbs),
         )
+    }
+
+    /// The digest of the live tensors of a step from those of its inferences: for one inference its
+    /// own, for several `RO(t_1, t_2, ...)`.
+    pub fn group(&self, digests: &[C::F]) -> C::F {
+        match digests {
+            [digest] => *digest,
+            several => hash(&self.hash, GROUP, several),
+        }
     }
 
     /// The batch digest of finished inferences, each its input and output digest.

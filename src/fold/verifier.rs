@@ -65,8 +65,8 @@ fn check_statement<C: Cycle, S: StepCircuit<C::F>>(
         finished && state.tensors == state.input,
         "the end of the last inference",
     )?;
-    let start = statement.inferences.first().map(|(input, _)| *input);
-    ensure(start == Some(proof.start), "the first input")?;
+    let start = params.first_input(statement)?;
+    ensure(start == proof.start, "the first input")?;
     let batch = params.context.batch(&statement.inferences);
     ensure(state.batch == batch, "the inputs and outputs")
 }

@@ -157,8 +157,9 @@ fn a_verifier_is_not_told_to_change_the_model() {
                 .for_each(|kind| kind.weight_variables = 0);
         }),
         refused(|a| {
-            let Layer::Dense(dense) = &mut a.kinds[0].layers[0];
-            dense.outputs = 1 << 20;
+            if let Layer::Linear(linear) = &mut a.kinds[0].nodes[0].layer {
+                linear.outputs = 1 << 20;
+            }
         }),
     ] {
         assert!(message.ends_with(ASK), "{message}");

@@ -109,8 +109,8 @@ impl<F: CircuitField> StepCircuit<F> for Toy<F> {
             });
         }
         Ok(StepOutput {
-            input_digest,
-            output_digest,
+            input_digests: vec![input_digest],
+            output_digests: vec![output_digest],
             row_point: Vec::new(),
             column_point: Vec::new(),
             claims,
@@ -269,6 +269,7 @@ pub fn toy_step<C: Cycle>(
         kind: step.kind,
         trace: &trace,
         weights: step.weights(),
+        inputs: &[],
         next_input,
     };
     run.step(params, &step, &mut rng).unwrap();

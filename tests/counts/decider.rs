@@ -15,7 +15,8 @@ use foldnet::program::{Program, Tensor};
 use foldnet::progress::Silent;
 use foldnet::session::{Architecture, Session};
 use foldnet_gadgets::cycle::{Bn254, Cycle};
-use foldnet_layers::{ChainShape, Dense, Layer};
+use foldnet_layers::requantise::Requantise;
+use foldnet_layers::{GraphShape, Layer, Linear, graph};
 use std::fmt::Write;
 
 /// Most constraints for two kinds of 60,000.
@@ -140,26 +141,24 @@ fn small() -> Architecture {
 }
 
 fn dense(width: usize, low: i64) -> Layer {
-    Dense {
-        inputs: width,
-        outputs: width,
+    let requantise = Requantise {
         shift: 16,
         low,
         high: 127,
         accumulator_bits: 23 + width.ilog2(),
-    }
-    .into()
+    };
+    Linear::dense(width, width, requantise).into()
 }
 
 /// Two kinds of about 60,000 constraints: 19 layers of 128 units each.
 fn large() -> Architecture {
-    let kind = |ends_inference| ChainShape {
-        layers: (0..19)
-            .map(|i| dense(128, if ends_inference && i == 18 { -128 } else { 0 }))
-            .collect(),
-        bits: 8,
-        weight_variables: 19,
-        ends_inference,
+    let kind = |ends_inference| {
+        let layer = |i| dense(128, if ends_inference && i == 18 { -128 } else { 0 });
+        GraphShape {
+            weight_variables: 19,
+            ends_inference,
+            ..graph::chain((0..19).map(layer).collect(), 8)
+        }
     };
     let edge = Tensor {
         length: 128,

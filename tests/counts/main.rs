@@ -22,7 +22,8 @@ use foldnet::key::source::KeySource;
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
 use foldnet_gadgets::step::StepCircuit;
 use foldnet_gadgets::system::ShapeSystem;
-use foldnet_layers::{Chain, ChainShape, Dense, Layer, required_variables};
+use foldnet_layers::requantise::Requantise;
+use foldnet_layers::{Graph, GraphShape, Layer, Linear, graph, required_variables};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::fmt::Write;
@@ -56,6 +57,7 @@ impl<C: KeySource> Samples<C> {
                     kind: step.kind,
                     trace: &(0, 0),
                     weights: step.weights(),
+                    inputs: &[],
                     next_input: digest,
                 };
                 begin.unwrap().fold(&params, &step, &mut rng).unwrap()
@@ -147,29 +149,25 @@ impl<C: KeySource> Samples<C> {
 
     /// A dense layer of 8-bit activations and 16-bit weights.
     fn dense(&self, outputs: usize, inputs: usize, variables: usize, report: &mut String) {
-        let layer: Layer = Dense {
-            inputs,
-            outputs,
+        let requantise = Requantise {
             shift: 16,
             low: 0,
             high: 127,
             accumulator_bits: 23 + inputs.ilog2(),
-        }
-        .into();
-        let required = required_variables(std::slice::from_ref(&layer));
+        };
+        let layer: Layer = Linear::dense(inputs, outputs, requantise).into();
+        let required = required_variables([&layer]);
         assert!(
             required <= variables,
             "{outputs} x {inputs} needs {required}"
         );
-        let shape = ChainShape {
-            layers: vec![layer],
-            bits: 8,
+        let shape = GraphShape {
             weight_variables: variables,
-            ends_inference: false,
+            ..graph::chain(vec![layer], 8)
         };
-        let chain = Chain::new(shape, self.context.hash.clone()).unwrap();
+        let step = Graph::new(shape, self.context.hash.clone()).unwrap();
         let mut census = Census::new();
-        self.synthesise(&chain, (2, variables), &mut census, |_| {});
+        self.synthesise(&step, (2, variables), &mut census, |_| {});
         let rounds = census
             .of(|path| path.starts_with("step/products/round"))
             .rows;
@@ -177,7 +175,7 @@ impl<C: KeySource> Samples<C> {
         let claims = rounds + merge;
         assert!(rounds > 0 && merge > 0);
         assert!(claims <= CLAIMS_LIMIT, "{outputs} x {inputs}: {claims}");
-        let (_, line) = self.size(&chain, (2, variables));
+        let (_, line) = self.size(&step, (2, variables));
         writeln!(
             report,
             "{}, dense {outputs}x{inputs}, ell {variables}: claims {claims} = rounds {rounds} + \

@@ -16,7 +16,7 @@ use foldnet::program::Program;
 use foldnet::progress::Silent;
 use foldnet::session::{Architecture, Committed, Session};
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
-use foldnet_layers::chain::Chain;
+use foldnet_layers::graph::Graph;
 use halo2curves::bn256::Fr;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -158,7 +158,7 @@ impl Networks {
         }
     }
 
-    pub fn decider(&self) -> Decider<'_, Chain<Fr>> {
+    pub fn decider(&self) -> Decider<'_, Graph<Fr>> {
         Decider {
             params: self.session.params(),
             shapes: &self.shapes,

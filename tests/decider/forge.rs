@@ -372,6 +372,7 @@ fn moved_entries_on<C: HasFixture>() {
         kind: LAST,
         trace: &trace,
         weights: None,
+        inputs: &[],
         next_input: input,
     };
     let inputs = run.fold(params, &step, &mut rng(15)).unwrap();

@@ -105,6 +105,7 @@ impl<C: Shared> Fixture<C> {
                     kind: step.kind,
                     trace: &trace,
                     weights: step.weights(),
+                    inputs: &[],
                     next_input,
                 };
                 let inputs = run.fold(params, &step, &mut rng).unwrap();

@@ -12,7 +12,10 @@ use foldnet_gadgets::field::from_i64;
 use foldnet_gadgets::hash::HashConstants;
 use foldnet_gadgets::mock::MockSystem;
 use foldnet_gadgets::step::WeightTable;
-use foldnet_layers::{Chain, ChainShape, ChainTrace, Dense, LayerError, evaluate, layout, tensor};
+use foldnet_layers::requantise::Requantise;
+use foldnet_layers::{
+    Graph, GraphShape, GraphTrace, LayerError, Linear, SaltedTrace, evaluate, graph, layout, tensor,
+};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::sync::LazyLock;
@@ -24,20 +27,16 @@ const LOOKUP: &str = "lookups/sums agree";
 const INPUT: [i64; 3] = [7, -3, 100];
 
 /// One kind: a dense layer of three inputs, padded to four columns, and two outputs.
-fn shape() -> ChainShape {
-    let dense = Dense {
-        inputs: 3,
-        outputs: 2,
+fn shape() -> GraphShape {
+    let requantise = Requantise {
         shift: 4,
         low: -128,
         high: 127,
         accumulator_bits: 16,
     };
-    ChainShape {
-        layers: vec![dense.into()],
-        bits: BITS,
-        weight_variables: 4,
+    GraphShape {
         ends_inference: true,
+        ..graph::chain(vec![Linear::dense(3, 2, requantise).into()], BITS)
     }
 }
 
@@ -57,17 +56,17 @@ fn table(rows: [[i64; 4]; 2]) -> WeightTable {
     WeightTable::new(entries, 4).unwrap()
 }
 
-static PARAMS: LazyLock<Params<Bn254, Chain<F>>> = LazyLock::new(|| {
-    let chain = Chain::new(shape(), HashConstants::default()).unwrap();
-    Params::new(vec![chain], 4, b"a dense layer", None, &mut Silent).unwrap()
+static PARAMS: LazyLock<Params<Bn254, Graph<F>>> = LazyLock::new(|| {
+    let step = Graph::new(shape(), HashConstants::default()).unwrap();
+    Params::new(vec![step], 4, b"a dense layer", None, &mut Silent).unwrap()
 });
 
 fn digest(activations: &[i64]) -> F {
-    tensor::digest(&PARAMS.context().hash, activations, BITS)
+    tensor::digest(&PARAMS.context().hash, activations, BITS, F::ZERO)
 }
 
-fn honest(table: &WeightTable) -> ChainTrace {
-    evaluate(&shape(), table, &INPUT).unwrap()
+fn honest(table: &WeightTable) -> GraphTrace {
+    evaluate(&shape(), table, &[INPUT.to_vec()]).unwrap()
 }
 
 fn commitment(table: &WeightTable) -> Commitment<<Bn254 as Cycle>::Primary> {
@@ -81,27 +80,29 @@ fn commitment(table: &WeightTable) -> Commitment<<Bn254 as Cycle>::Primary> {
 
 /// A run of one step with the model's weights, which proves `trace` with the weights of `table`.
 /// Returns the run and what fails in the circuit.
-fn prove(trace: &ChainTrace, table: &WeightTable) -> (Recursion<Bn254>, Statement<F>, Vec<String>) {
+fn prove(trace: &GraphTrace, table: &WeightTable) -> (Recursion<Bn254>, Statement<F>, Vec<String>) {
     let params = &*PARAMS;
     let commitment = commitment(table);
     let model = params.model_id(&[(0, Some(commitment))]).unwrap();
-    let start = digest(&trace.input);
+    let start = digest(&trace.inputs[0]);
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let mut run = Recursion::begin(params, model, start, Start::Public, &mut rng).unwrap();
+    let salted = SaltedTrace::public(trace.clone(), 1);
     let step = Step {
         kind: 0,
-        trace,
+        trace: &salted,
         weights: Some(StepWeights {
             table,
             commitment,
             blind: F::ONE,
         }),
+        inputs: &[],
         next_input: start,
     };
     let inputs = run.fold(params, &step, &mut rng).unwrap();
     let circuit = params.circuit(0).unwrap();
     let mut system = MockSystem::default();
-    let closed = circuit.commit(&mut system, &inputs, trace).unwrap();
+    let closed = circuit.commit(&mut system, &inputs, &salted).unwrap();
     let merge = MergeInput {
         accumulator: &run.table,
         weights: table,
@@ -115,7 +116,7 @@ fn prove(trace: &ChainTrace, table: &WeightTable) -> (Recursion<Bn254>, Statemen
     run.prove(params, &step, &inputs, &mut rng).unwrap();
     let statement = Statement {
         model,
-        inferences: vec![(start, digest(&trace.output()))],
+        inferences: vec![(start, digest(&trace.outputs(&shape())[0]))],
     };
     (run, statement, failed)
 }
@@ -174,7 +175,7 @@ fn line_18_accumulators_cannot_wrap() {
     let mut entries = table(ROWS).entries().to_vec();
     entries[0] = 1 << 40;
     let large = WeightTable::new(entries, 4).unwrap();
-    let error = evaluate(&shape(), &large, &INPUT).unwrap_err();
+    let error = evaluate(&shape(), &large, &[INPUT.to_vec()]).unwrap_err();
     assert!(matches!(error, LayerError::Accumulator { .. }), "{error}");
 }
 
@@ -184,10 +185,10 @@ fn line_33_unpacked_activations_are_range_checked() {
     // Nothing but the digest and the range check reads the two.
     let table = table([[0, 0, 1, 0], [0, 0, 2, 0]]);
     let mut trace = honest(&table);
-    let packed = digest(&trace.input);
-    trace.input[0] += 256;
-    trace.input[1] -= 1;
-    assert_eq!(digest(&trace.input), packed);
+    let packed = digest(&trace.inputs[0]);
+    trace.inputs[0][0] += 256;
+    trace.inputs[0][1] -= 1;
+    assert_eq!(digest(&trace.inputs[0]), packed);
     let (run, statement, failed) = prove(&trace, &table);
     assert_eq!(failed, [LOOKUP]);
     let error = verify(&PARAMS, &run, &statement).unwrap_err().to_string();

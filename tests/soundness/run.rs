@@ -120,6 +120,7 @@ fn prove_forged(position: usize, attempt: &Attempt<'_, Bn254>) -> Recursion<Bn25
         kind: step.kind,
         trace: &attempt.trace,
         weights: step.weights(),
+        inputs: &[],
         next_input: fixture.positions[position].next_input,
     };
     let mut rng = ChaCha20Rng::seed_from_u64(1);

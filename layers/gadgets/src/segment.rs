@@ -15,6 +15,21 @@
 //! lookups.push(&second); // expects a `FirstWire`
 //! ```
 //!
+//! nor can a function table read one or give one:
+//!
+//! ```compile_fail
+//! use foldnet_gadgets::{lookup::FunctionTable, segment::FirstSegment, wire::Wire};
+//! use foldnet_gadgets::system::WitnessSystem;
+//! use halo2curves::bn256::Fr;
+//! let mut system = WitnessSystem::<Fr>::default();
+//! let mut segment = FirstSegment::open(&mut system);
+//! let table = FunctionTable { low: 0, entries: vec![1].into() };
+//! let id = segment.table(&table);
+//! let input = segment.alloc("input", Fr::zero()).unwrap();
+//! let second: Wire<Fr> = Wire::one();
+//! segment.lookup_function(id, &input, &second); // expects a `FirstWire`
+//! ```
+//!
 //! and the segment, once closed, makes no more wires:
 //!
 //! ```compile_fail
@@ -27,7 +42,7 @@
 //! ```
 
 use crate::field::{CircuitField, from_u128};
-use crate::lookup::Lookups;
+use crate::lookup::{FunctionTable, Lookups, TableId};
 use crate::wire::{Wire, WireSystem};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 
@@ -61,6 +76,11 @@ impl<F: CircuitField> FirstWire<F> {
     #[must_use]
     pub fn sub(&self, other: &Self) -> Self {
         FirstWire(self.0.sub(&other.0))
+    }
+
+    /// The sum of some wires.
+    pub fn sum<'a>(wires: impl IntoIterator<Item = &'a Self>) -> Self {
+        FirstWire(Wire::sum(wires.into_iter().map(Self::wire)))
     }
 
     /// `factor * self`, with a constant factor.
@@ -109,6 +129,25 @@ impl<'a, F: CircuitField, CS: ConstraintSystem<F>> FirstSegment<'a, F, CS> {
     /// Queues `wire` for the lookup into `[0, 2^LIMB_BITS)`.
     pub fn lookup(&mut self, wire: &FirstWire<F>) {
         self.lookups.push(wire);
+    }
+
+    /// Declares a function table. Equal tables share an id, and ids follow the order of
+    /// declaration, so the tables of a step are a constant of its kind.
+    pub fn table(&mut self, table: &FunctionTable) -> TableId {
+        self.lookups.table(table)
+    }
+
+    /// Queues `(input, output)` for the lookup among the rows of a table of this segment.
+    ///
+    /// # Errors
+    /// [`SynthesisError::IncompatibleLengthVector`] for an id that this segment did not give.
+    pub fn lookup_function(
+        &mut self,
+        table: TableId,
+        input: &FirstWire<F>,
+        output: &FirstWire<F>,
+    ) -> Result<(), SynthesisError> {
+        self.lookups.push_pair(table, input, output)
     }
 
     /// Allocates an unsigned integer below `2^(LIMB_BITS * limbs)` as limbs that are looked up, and
@@ -171,10 +210,11 @@ impl<'a, F: CircuitField, CS: ConstraintSystem<F>> FirstSegment<'a, F, CS> {
     /// Cost: `LIMB_BITS + 1` constraints a value.
     ///
     /// # Errors
-    /// Only those of the underlying system.
+    /// [`SynthesisError::IncompatibleLengthVector`] for a segment with function tables, which only
+    /// a lookup argument enforces; those of the underlying system.
     pub fn close_by_bits(self) -> Result<(), SynthesisError> {
         let FirstSegment { cs, lookups } = self;
-        for (i, value) in lookups.into_values().iter().enumerate() {
+        for (i, value) in lookups.into_values()?.iter().enumerate() {
             let mut cs = cs.namespace(|| format!("limb {i}"));
             crate::wire::bits(&mut cs, value.wire(), crate::lookup::LIMB_BITS as usize)?;
         }

@@ -34,10 +34,11 @@ pub struct Claim<F: CircuitField> {
 /// What a step gives to the folding engine at the end of its second phase.
 #[derive(Clone, Debug)]
 pub struct StepOutput<F: CircuitField> {
-    /// Digest of the live tensors before the step, recomputed from its first segment.
-    pub input_digest: Wire<F>,
-    /// Digest of the live tensors after the step.
-    pub output_digest: Wire<F>,
+    /// Digest of the live tensors before the step for each inference, recomputed from its first
+    /// segment.
+    pub input_digests: Vec<Wire<F>>,
+    /// Digest of the live tensors after the step for each inference.
+    pub output_digests: Vec<Wire<F>>,
     /// The outputs' challenge point `r_n` that the claims share, most significant variable first.
     pub row_point: Vec<Wire<F>>,
     /// The inputs' challenge point `r_j` that the claims share, most significant variable first.
@@ -101,6 +102,11 @@ pub trait StepCircuit<F: CircuitField>: Send + Sync {
 
     /// Whether the step ends an inference: a constant of the kind, never a flag in the witness.
     fn ends_inference(&self) -> bool;
+
+    /// How many inferences the step carries at once: a constant of the kind.
+    fn inferences(&self) -> usize {
+        1
+    }
 
     /// A trace of the right lengths, for shape synthesis.
     fn dummy_trace(&self) -> Self::Trace;

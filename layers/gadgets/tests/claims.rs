@@ -170,8 +170,8 @@ impl Case {
         let claims = self.claims.claims.iter().zip(values).map(claim).collect();
         let (input_digest, output_digest) = (Wire::zero(), Wire::zero());
         let output = StepOutput {
-            input_digest,
-            output_digest,
+            input_digests: vec![input_digest],
+            output_digests: vec![output_digest],
             row_point,
             column_point,
             claims,

@@ -10,9 +10,11 @@ use foldnet_gadgets::eisenstein::{
     EisensteinParams, ElementWires, EqualityWires, FoldWires, Form,
 };
 use foldnet_gadgets::field::{from_i64, power_of_two, to_bytes};
+use foldnet_gadgets::hash::{HashConstants, Tag};
 use foldnet_gadgets::lookup::ClosedLookups;
 use foldnet_gadgets::mock::MockSystem;
 use foldnet_gadgets::segment::FirstSegment;
+use foldnet_gadgets::transcript::TranscriptCircuit;
 use foldnet_gadgets::wire::{Wire, WireSystem};
 use num_bigint::{BigInt, Sign};
 use num_traits::{One, Signed, Zero};
@@ -60,10 +62,9 @@ fn challenges() -> Vec<Challenge> {
 }
 
 fn constrain_lookups<T: CircuitField>(cs: &mut MockSystem<T>, lookups: &ClosedLookups<T>) {
-    let g = Wire::constant(T::from(987_654_321));
-    lookups
-        .constrain(&mut cs.namespace(|| "lookups"), &g)
-        .unwrap();
+    let mut transcript = TranscriptCircuit::new(&HashConstants::default(), Tag::new("test"));
+    transcript.absorb([&Wire::constant(T::from(987_654_321))]);
+    lookups.constrain(cs, &mut transcript).unwrap();
 }
 
 fn challenge_wires<T: CircuitField>(cs: &mut MockSystem<T>, r: Challenge) -> ChallengeWires<T> {
@@ -169,7 +170,8 @@ fn folds_agree_with_the_native_twin_in_every_form_on_both_cycles() {
 fn forge(cs: &mut MockSystem<F>, path: &str, value: F) {
     let index = cs.auxiliary_paths().iter().position(|p| p == path).unwrap();
     assert!(cs.set(path, value));
-    let inverse = (value + F::from(987_654_321)).invert().unwrap();
+    let challenge = cs.get("lookup challenge/squeeze 1/digest").unwrap();
+    let inverse = (value + challenge).invert().unwrap();
     assert!(cs.set(&format!("lookups/value {index} inverse"), inverse));
 }
 

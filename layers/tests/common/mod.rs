@@ -1,11 +1,13 @@
-//! Random chains for the tests.
+//! Random steps for the tests.
 #![allow(dead_code)] // Each test binary uses a part.
 
 use foldnet_gadgets::hash::HashConstants;
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::check::{self, Checked};
+use foldnet_layers::requantise::Requantise;
 use foldnet_layers::{
-    Chain, ChainShape, ChainTrace, Dense, Layer, bounds, evaluate, pack, required_variables, tensor,
+    Graph, GraphShape, GraphTrace, Layer, Linear, SaltedTrace, bounds, evaluate, graph, pack,
+    tensor,
 };
 use halo2curves::bn256::Fr;
 use ndarray::{Array1, Array2};
@@ -29,13 +31,13 @@ impl Random {
     }
 }
 
-/// A chain with weights, an input and its trace.
+/// A step with weights, an input and its trace.
 #[derive(Clone, Debug)]
 pub struct Case {
-    pub shape: ChainShape,
+    pub shape: GraphShape,
     pub weights: WeightTable,
-    pub input: Vec<i64>,
-    pub trace: ChainTrace,
+    pub input: Vec<Vec<i64>>,
+    pub trace: GraphTrace,
 }
 
 /// The dense parameters that vary in tests.
@@ -77,28 +79,22 @@ pub fn matrices(
 }
 
 /// The shape of dense layers with these weights, with exact accumulator bounds.
-pub fn shape(weights: &[(Array2<i64>, Array1<i64>)], params: Params) -> ChainShape {
+pub fn shape(weights: &[(Array2<i64>, Array1<i64>)], params: Params) -> GraphShape {
     let (mut low, mut high) = tensor::range(params.bits);
     let mut layers = Vec::new();
     for (matrix, bias) in weights {
         let accumulator_bits = bounds::accumulator_bits(matrix, bias, low, high);
         (low, high) = (params.low, params.high);
-        layers.push(Layer::Dense(Dense {
-            inputs: matrix.ncols(),
-            outputs: matrix.nrows(),
+        let requantise = Requantise {
             shift: params.shift,
             low,
             high,
             accumulator_bits,
-        }));
+        };
+        let linear = Linear::dense(matrix.ncols(), matrix.nrows(), requantise);
+        layers.push(Layer::Linear(linear));
     }
-    let weight_variables = required_variables(&layers);
-    ChainShape {
-        layers,
-        bits: params.bits,
-        weight_variables,
-        ends_inference: false,
-    }
+    graph::chain(layers, params.bits)
 }
 
 pub fn input(random: &mut Random, length: usize, bits: u32) -> Vec<i64> {
@@ -111,7 +107,7 @@ pub fn case(seed: u64, widths: &[usize], params: Params) -> Case {
     let matrices = matrices(&mut random, widths, params.weight_bits);
     let shape = shape(&matrices, params);
     let weights = pack(&shape, &matrices).unwrap();
-    let input = input(&mut random, widths[0], params.bits);
+    let input = vec![input(&mut random, widths[0], params.bits)];
     let trace = evaluate(&shape, &weights, &input).unwrap();
     Case {
         shape,
@@ -121,12 +117,27 @@ pub fn case(seed: u64, widths: &[usize], params: Params) -> Case {
     }
 }
 
-pub fn chain(shape: &ChainShape) -> Chain<Fr> {
-    Chain::new(shape.clone(), CONSTANTS.clone()).unwrap()
+pub fn step(shape: &GraphShape) -> Graph<Fr> {
+    Graph::new(shape.clone(), CONSTANTS.clone()).unwrap()
 }
 
-pub fn run(shape: &ChainShape, trace: &ChainTrace, weights: &WeightTable) -> Checked<Fr> {
-    check::run(&chain(shape), trace, Some(weights), &CONSTANTS).unwrap()
+pub fn salted(shape: &GraphShape, trace: &GraphTrace) -> SaltedTrace<Fr> {
+    SaltedTrace::public(trace.clone(), shape.batch)
+}
+
+pub fn run(shape: &GraphShape, trace: &GraphTrace, weights: &WeightTable) -> Checked<Fr> {
+    let trace = salted(shape, trace);
+    check::run(&step(shape), &trace, Some(weights), &CONSTANTS).unwrap()
+}
+
+/// The output of a step that leaves one tensor.
+pub fn output(shape: &GraphShape, trace: &GraphTrace) -> Vec<i64> {
+    trace.outputs(shape).remove(0)
+}
+
+/// The digest of public activations.
+pub fn digest(values: &[i64], bits: u32) -> Fr {
+    tensor::digest(&CONSTANTS, values, bits, Fr::from(0))
 }
 
 /// Names of what rejects a trace.

@@ -1,4 +1,4 @@
-//! Chains are accepted, agree with the reference evaluator and with plain matrix arithmetic, and
+//! Steps are accepted, agree with the reference evaluator and with plain matrix arithmetic, and
 //! determine every witness.
 
 mod common;
@@ -10,7 +10,7 @@ use foldnet_gadgets::step::StepCircuit;
 use foldnet_gadgets::system::{ShapeSystem, WitnessSystem};
 use foldnet_gadgets::transcript::TranscriptCircuit;
 use foldnet_gadgets::wire::Wire;
-use foldnet_layers::{LayerError, evaluate, pack, tensor};
+use foldnet_layers::{GraphShape, Layer, LayerError, Linear, evaluate, pack, tensor};
 use halo2curves::bn256::Fr;
 use ndarray::Array1;
 use proptest::prelude::*;
@@ -29,12 +29,14 @@ fn a_chain_of_different_sizes_is_accepted() {
             let checked = run(&case.shape, &case.trace, &case.weights);
             assert_eq!(checked.rejections(), Vec::<String>::new(), "{widths:?}");
             let bits = case.shape.bits;
-            let digest = |values: &[i64]| tensor::digest(&CONSTANTS, values, bits);
-            assert_eq!(checked.output.input_digest.value(), digest(&case.input));
-            assert_eq!(
-                checked.output.output_digest.value(),
-                digest(&case.trace.output())
+            let output = output(&case.shape, &case.trace);
+            let (before, after) = (
+                &checked.output.input_digests,
+                &checked.output.output_digests,
             );
+            assert_eq!(before[0].value(), digest(&case.input[0], bits));
+            assert_eq!(after[0].value(), digest(&output, bits));
+            assert_eq!((before.len(), after.len()), (1, 1));
             assert_eq!(checked.output.claims.len(), 2 * (widths.len() - 1));
         }
     }
@@ -82,20 +84,28 @@ fn every_witness_is_pinned() {
     }
 }
 
+/// The linear layer at an index.
+fn linear(shape: &mut GraphShape, index: usize) -> &mut Linear {
+    match &mut shape.nodes[index].layer {
+        Layer::Linear(linear) => linear,
+        other => panic!("layer {index} is {}", other.name()),
+    }
+}
+
 /// Runs both phases in any system, as the engine does.
 fn synthesise<CS: bellpepper_core::ConstraintSystem<Fr>>(case: &Case, cs: &mut CS, prove: bool) {
-    let chain = chain(&case.shape);
+    let step = step(&case.shape);
     let mut segment = FirstSegment::open(cs);
-    let committed = chain.commit(&case.trace, &mut segment).unwrap();
+    let committed = step
+        .commit(&salted(&case.shape, &case.trace), &mut segment)
+        .unwrap();
     let lookups = segment.close().unwrap();
     let mut transcript =
         TranscriptCircuit::new(&CONSTANTS, foldnet_gadgets::hash::Tag::new("test"));
     transcript.absorb([&Wire::constant(Fr::from(77))]);
-    let challenge = transcript.squeeze(cs).unwrap();
-    lookups.constrain(cs, &challenge).unwrap();
+    lookups.constrain(cs, &mut transcript).unwrap();
     let weights = prove.then_some(&case.weights);
-    chain
-        .constrain(&committed, weights, &mut transcript, cs)
+    step.constrain(&committed, weights, &mut transcript, cs)
         .unwrap();
 }
 
@@ -174,8 +184,8 @@ proptest! {
         let shape = shape(&weights, params);
         let table = pack(&shape, &weights).unwrap();
         let input = input(&mut random, widths[0], params.bits);
-        let trace = evaluate(&shape, &table, &input).unwrap();
-        prop_assert_eq!(trace.output(), plain(&weights, params, &input));
+        let trace = evaluate(&shape, &table, std::slice::from_ref(&input)).unwrap();
+        prop_assert_eq!(output(&shape, &trace), plain(&weights, params, &input));
     }
 }
 
@@ -190,9 +200,10 @@ fn a_smaller_layer_is_padded() {
     let mut input = input(&mut random, 3, 8);
     let expected = plain(&small, PLAIN, &input);
     input.resize(6, 0);
-    let trace = evaluate(&shape, &table, &input).unwrap();
-    assert_eq!(trace.output()[..3], expected);
-    assert_eq!(trace.output()[3..], [0; 4]);
+    let trace = evaluate(&shape, &table, &[input]).unwrap();
+    let output = output(&shape, &trace);
+    assert_eq!(output[..3], expected);
+    assert_eq!(output[3..], [0; 4]);
     let checked = run(&shape, &trace, &table);
     assert_eq!(checked.rejections(), Vec::<String>::new());
 }
@@ -200,15 +211,11 @@ fn a_smaller_layer_is_padded() {
 #[test]
 fn wrong_inputs_are_refused_with_their_place() {
     let case = case(6, &[3, 4, 2], PLAIN);
-    let place = foldnet_layers::error::Place {
-        index: 0,
-        name: "dense",
-    };
-    let run = |input: &[i64]| evaluate(&case.shape, &case.weights, input).unwrap_err();
+    let run = |input: &[i64]| evaluate(&case.shape, &case.weights, &[input.to_vec()]).unwrap_err();
     assert_eq!(
         run(&[1, 200, 3]),
         LayerError::Activation {
-            place,
+            tensor: 0,
             index: 1,
             low: -128,
             high: 127,
@@ -225,14 +232,13 @@ fn wrong_inputs_are_refused_with_their_place() {
     ));
 
     let mut narrow = case.shape.clone();
-    let foldnet_layers::Layer::Dense(dense) = &mut narrow.layers[1];
-    dense.accumulator_bits = 2;
-    let error = evaluate(&narrow, &case.weights, &[127, -128, 127]).unwrap_err();
+    linear(&mut narrow, 1).requantise.accumulator_bits = 2;
+    let error = evaluate(&narrow, &case.weights, &[vec![127, -128, 127]]).unwrap_err();
     assert!(matches!(&error, LayerError::Accumulator { place, bits: 2, .. } if place.index == 1));
     assert!(
         error
             .to_string()
-            .starts_with("layer 1 (dense): accumulator 0: expected"),
+            .starts_with("layer 1 (linear): accumulator 0: expected"),
         "{error}"
     );
 }
@@ -240,50 +246,50 @@ fn wrong_inputs_are_refused_with_their_place() {
 #[test]
 fn wrong_shapes_are_refused() {
     let case = case(7, &[3, 4, 2], PLAIN);
-    let change = |change: &dyn Fn(&mut foldnet_layers::ChainShape)| {
+    let change = |change: &dyn Fn(&mut GraphShape)| {
         let mut shape = case.shape.clone();
         change(&mut shape);
         shape.validate().unwrap_err()
     };
-    let dense = |shape: &mut foldnet_layers::ChainShape,
-                 change: &dyn Fn(&mut foldnet_layers::Dense)| {
-        let foldnet_layers::Layer::Dense(dense) = &mut shape.layers[1];
-        change(dense);
+    let parameter = |name: &'static str, set: &dyn Fn(&mut Linear)| match change(&|shape| {
+        set(linear(shape, 1))
+    }) {
+        LayerError::Parameter { place, what, .. } => {
+            assert_eq!((place.index, what), (1, name));
+        }
+        other => panic!("{name}: {other}"),
     };
-    let parameter =
-        |name: &'static str, set: &dyn Fn(&mut foldnet_layers::Dense)| match change(&|shape| {
-            dense(shape, set)
-        }) {
-            LayerError::Parameter { place, what, .. } => {
-                assert_eq!((place.index, what), (1, name));
-            }
-            other => panic!("{name}: {other}"),
-        };
-    parameter("shift", &|dense| dense.shift = 63);
-    parameter("accumulator bits", &|dense| dense.accumulator_bits = 63);
-    parameter("accumulator bits", &|dense| dense.accumulator_bits = 0);
-    parameter("low", &|dense| dense.low = -129);
-    parameter("high", &|dense| dense.high = 128);
-    parameter("high", &|dense| (dense.low, dense.high) = (1, 0));
-    parameter("outputs", &|dense| dense.outputs = 0);
-    assert_eq!(change(&|shape| shape.layers.clear()), LayerError::NoLayers);
+    parameter("shift", &|linear| linear.requantise.shift = 63);
+    parameter("accumulator bits", &|linear| {
+        linear.requantise.accumulator_bits = 63
+    });
+    parameter("accumulator bits", &|linear| {
+        linear.requantise.accumulator_bits = 0
+    });
+    parameter("low", &|linear| linear.requantise.low = -129);
+    parameter("high", &|linear| linear.requantise.high = 128);
+    parameter("high", &|linear| {
+        (linear.requantise.low, linear.requantise.high) = (1, 0)
+    });
+    parameter("groups", &|linear| linear.outputs = 0);
+    assert_eq!(change(&|shape| shape.nodes.clear()), LayerError::NoLayers);
     assert!(matches!(
         change(&|shape| shape.bits = 17),
-        LayerError::ChainParameter { .. }
+        LayerError::StepParameter { .. }
     ));
     assert!(matches!(
         change(&|shape| shape.bits = 1),
-        LayerError::ChainParameter { .. }
+        LayerError::StepParameter { .. }
     ));
     assert!(matches!(
         change(&|shape| shape.weight_variables -= 1),
         LayerError::WeightVariables { .. }
     ));
     assert!(matches!(
-        change(&|shape| dense(shape, &|dense| dense.inputs = 5)),
+        change(&|shape| linear(shape, 1).channels = 5),
         LayerError::Length {
-            expected: 4,
-            got: 5,
+            expected: 5,
+            got: 4,
             ..
         }
     ));
@@ -324,7 +330,7 @@ fn wrong_weights_are_refused() {
     ));
     let other = foldnet_gadgets::step::WeightTable::new(vec![], 9).unwrap();
     assert_eq!(
-        evaluate(&shape, &other, &[0; 3]).unwrap_err(),
+        evaluate(&shape, &other, &[vec![0; 3]]).unwrap_err(),
         LayerError::WeightTable {
             expected: shape.weight_variables,
             got: 9
