@@ -166,7 +166,7 @@ fn finite<'a>(
                 node: node.into(),
                 tensor: tensor.into(),
                 index,
-                value,
+                value: value.into(),
             });
         }
     }

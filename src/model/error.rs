@@ -197,7 +197,7 @@ pub enum ModelError {
         /// Position of the entry in row-major order.
         index: usize,
         /// The value.
-        value: f32,
+        value: f64,
     },
     /// The operands of a node do not fit together.
     #[error(

@@ -397,10 +397,30 @@ pub struct FloatNode {
     pub op: FloatOp,
     /// What its result is clamped to; only where [`FloatOp::requantises`].
     pub clip: Interval,
+    /// What its result is then rounded to multiples of, where the model is quantised; only where
+    /// [`FloatOp::requantises`] and for functions.
+    pub step: Option<f64>,
     /// Its operands.
     pub inputs: Vec<usize>,
     /// Shape of its output.
     pub shape: Vec<usize>,
+}
+
+/// The values that a quantised tensor can have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grid {
+    /// They are the multiples of this.
+    pub step: f64,
+    /// They lie in this interval, whose ends are multiples.
+    pub range: Interval,
+}
+
+impl Grid {
+    /// The nearest value; of two, the even multiple.
+    pub fn round(&self, value: f64) -> f64 {
+        let multiple = (value / self.step).round_ties_even();
+        self.range.clamp(multiple * self.step)
+    }
 }
 
 /// A float network.
@@ -410,6 +430,8 @@ pub struct FloatGraph {
     pub name: String,
     /// Shape of the input with a batch of one.
     pub input_shape: Vec<usize>,
+    /// What the input is rounded to, where the model is quantised.
+    pub input_grid: Option<Grid>,
     /// The nodes in topological order.
     pub nodes: Vec<FloatNode>,
     /// The tensor that is the output.
@@ -561,7 +583,7 @@ impl FloatNode {
                 node: self.name.clone(),
                 tensor: tensor.into(),
                 index,
-                value: f32::INFINITY,
+                value: f64::INFINITY,
             }),
         }
     }

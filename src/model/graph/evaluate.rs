@@ -19,7 +19,8 @@ impl FloatGraph {
             });
         }
         let mut tensors = Vec::with_capacity(self.nodes.len() + 1);
-        tensors.push(input.iter().map(|&x| f64::from(x)).collect());
+        let round = |x: f64| self.input_grid.map_or(x, |grid| grid.round(x));
+        tensors.push(input.iter().map(|&x| round(f64::from(x))).collect());
         for node in &self.nodes {
             let output = node.evaluate(&tensors)?;
             tensors.push(output);
@@ -82,6 +83,9 @@ impl FloatNode {
         };
         for value in &mut output {
             *value = self.clip.clamp(*value);
+            if let Some(step) = self.step {
+                *value = (*value / step).round_ties_even() * step;
+            }
         }
         Ok(output)
     }

@@ -6,7 +6,7 @@
 //! into the window of a convolution, data movements into one another, and all operations that
 //! depend on a single value into one function. All rules are identities over the reals.
 
-use super::{FloatGraph, FloatNode, FloatOp, Formula, Interval, Linear, Planes, Step};
+use super::{FloatGraph, FloatNode, FloatOp, Formula, Grid, Interval, Linear, Planes, Step};
 
 /// The longest chain of functions of one value that is searched.
 const LONGEST_CHAIN: usize = 64;
@@ -19,6 +19,7 @@ pub(in crate::model) fn fuse(graph: FloatGraph) -> FloatGraph {
     let mut fusion = Fusion {
         alias: (0..=graph.nodes.len()).collect(),
         readers: graph.readers(),
+        input_grid: graph.input_grid,
         input_length: graph.input_len(),
         nodes: graph.nodes,
     };
@@ -27,6 +28,7 @@ pub(in crate::model) fn fuse(graph: FloatGraph) -> FloatGraph {
     let output = fusion.resolve(graph.output);
     let (nodes, output) = sweep(fusion.nodes, output);
     FloatGraph {
+        input_grid: fusion.input_grid,
         nodes,
         output,
         ..graph
@@ -73,6 +75,7 @@ struct Fusion {
     /// How many operands each tensor is.
     readers: Vec<usize>,
     input_length: usize,
+    input_grid: Option<Grid>,
 }
 
 impl Fusion {
@@ -89,6 +92,9 @@ impl Fusion {
             return self.retire(at);
         }
         let rules = [
+            Fusion::round_input,
+            Fusion::round_result,
+            Fusion::drop_rounding,
             Fusion::scale_linear,
             Fusion::scale_factor,
             Fusion::clamp,
@@ -172,10 +178,64 @@ impl Fusion {
         self.nodes.get_mut(tensor.checked_sub(1)?)
     }
 
+    /// Rounding of the input, when nothing else reads it.
+    fn round_input(&mut self, at: usize) -> Option<()> {
+        let (input, grid) = rounding(self.nodes.get(at)?)?;
+        if input != 0 || self.readers(0) != 1 || self.input_grid.is_some() {
+            return None;
+        }
+        self.input_grid = Some(grid);
+        self.replace(at + 1, 0)
+    }
+
+    /// Rounding after an operation that ends in one.
+    fn round_result(&mut self, at: usize) -> Option<()> {
+        let (input, grid) = rounding(self.nodes.get(at)?)?;
+        self.own_maker(input).filter(|maker| maker.step.is_none())?;
+        let maker = self.node_mut(input)?;
+        match &mut maker.op {
+            FloatOp::Function(formula) => {
+                formula.push(Step::Clip(grid.range, formula.steps.len()));
+            }
+            op if op.requantises() => maker.clip = maker.clip.then(grid.range),
+            _ => return None,
+        }
+        maker.step = Some(grid.step);
+        self.absorbed(at, input)
+    }
+
+    /// Rounding of values that are rounded like that already.
+    fn drop_rounding(&mut self, at: usize) -> Option<()> {
+        let (input, grid) = rounding(self.nodes.get(at)?)?;
+        if !self.is_rounded(input, grid, LONGEST_CHAIN) {
+            return None;
+        }
+        self.replace(at + 1, input)
+    }
+
+    /// Whether all values of a tensor lie on a grid, seen through what only chooses among values.
+    fn is_rounded(&self, tensor: usize, grid: Grid, budget: usize) -> bool {
+        let Some(budget) = budget.checked_sub(1) else {
+            return false;
+        };
+        let Some(node) = self.maker(tensor) else {
+            return self.input_grid == Some(grid);
+        };
+        let inside = grid.range.contains(node.clip.low) && grid.range.contains(node.clip.high);
+        match &node.op {
+            FloatOp::MaxPool(_) => node.inputs.iter().all(|&t| self.is_rounded(t, grid, budget)),
+            FloatOp::Gather { map } => {
+                let zero = grid.range.contains(0.0) || map.iter().all(Option::is_some);
+                zero && node.inputs.iter().all(|&t| self.is_rounded(t, grid, budget))
+            }
+            _ => node.step == Some(grid.step) && inside,
+        }
+    }
+
     /// A diagonal layer after a linear one goes into its weights.
     fn scale_linear(&mut self, at: usize) -> Option<()> {
         let (node, diagonal) = diagonal(self.nodes.get(at)?)?;
-        let (&input, clip) = (node.inputs.first()?, node.clip);
+        let (&input, clip, step) = (node.inputs.first()?, node.clip, node.step);
         let FloatOp::Linear(linear) = &unclamped(self.own_maker(input)?)?.op else {
             return None;
         };
@@ -189,14 +249,15 @@ impl Fusion {
             *bias = *bias * factor + offset;
         }
         let maker = self.node_mut(input)?;
-        (maker.op, maker.clip) = (FloatOp::Linear(merged), clip);
+        (maker.op, maker.clip, maker.step) = (FloatOp::Linear(merged), clip, step);
         self.absorbed(at, input)
     }
 
     /// Multiplication by a number goes into a factor that the operation before has.
     fn scale_factor(&mut self, at: usize) -> Option<()> {
         let node = self.nodes.get(at)?;
-        let (&input, clip, scale) = (node.inputs.first()?, node.clip, multiple(node)?);
+        let (&input, clip, step) = (node.inputs.first()?, node.clip, node.step);
+        let scale = multiple(node)?;
         let mut op = unclamped(self.own_maker(input)?)?.op.clone();
         match &mut op {
             FloatOp::Combine { coefficients: c } | FloatOp::AveragePool { factors: c, .. } => {
@@ -206,7 +267,7 @@ impl Fusion {
             _ => return None,
         }
         let maker = self.node_mut(input)?;
-        (maker.op, maker.clip) = (op, clip);
+        (maker.op, maker.clip, maker.step) = (op, clip, step);
         self.absorbed(at, input)
     }
 
@@ -217,7 +278,7 @@ impl Fusion {
             return None;
         };
         let &input = node.inputs.first()?;
-        self.own_maker(input)?;
+        self.own_maker(input).filter(|maker| takes_clamp(maker, interval))?;
         let maker = self.node_mut(input)?;
         match &mut maker.op {
             FloatOp::Clip(before) => *before = before.then(interval),
@@ -262,7 +323,7 @@ impl Fusion {
                     return None;
                 }
             }
-            op => return Some(op.requantises()),
+            op => return Some(op.requantises() && takes_clamp(maker, interval)),
         }
         self.merges_clamp(*maker.inputs.first()?, interval, budget.checked_sub(1)?)
     }
@@ -363,6 +424,10 @@ impl Fusion {
         let mut inputs: Vec<usize> = entries.iter().flatten().map(|&(t, _)| t).collect();
         inputs.sort_unstable();
         inputs.dedup();
+        if inputs.is_empty() {
+            // All zeros; a data movement has an operand nevertheless.
+            inputs.push(0);
+        }
         let mut starts = Vec::with_capacity(inputs.len());
         let mut start = 0;
         for &tensor in &inputs {
@@ -506,7 +571,7 @@ impl Fusion {
     fn compose_after(&mut self, at: usize) -> Option<()> {
         let node = self.nodes.get(at)?;
         let (input, after) = function_of_one(node)?;
-        let FloatOp::Function(before) = &self.own_maker(input)?.op else {
+        let FloatOp::Function(before) = &unclamped(self.own_maker(input)?)?.op else {
             return None;
         };
         let composed = before.then(&after);
@@ -536,7 +601,27 @@ impl Fusion {
 }
 
 fn unclamped(node: &FloatNode) -> Option<&FloatNode> {
-    (node.clip == Interval::ALL).then_some(node)
+    (node.clip == Interval::ALL && node.step.is_none()).then_some(node)
+}
+
+/// Whether a clamp gives the same before and after the rounding of a node.
+fn takes_clamp(node: &FloatNode, interval: Interval) -> bool {
+    node.step.is_none() || interval == Interval::POSITIVE
+}
+
+/// The step of a node that only rounds, its operand, and its clamp.
+fn rounding(node: &FloatNode) -> Option<(usize, Grid)> {
+    let FloatOp::Combine { coefficients } = &node.op else {
+        return None;
+    };
+    let (&[input], [1.0]) = (node.inputs.as_slice(), coefficients.as_slice()) else {
+        return None;
+    };
+    let grid = Grid {
+        step: node.step?,
+        range: node.clip,
+    };
+    Some((input, grid))
 }
 
 fn diagonal(node: &FloatNode) -> Option<(&FloatNode, &Linear)> {
@@ -634,6 +719,9 @@ fn elementwise(op: &FloatOp, values: &[usize]) -> Option<Step> {
 /// The tensor that every value of a node is a function of, and the function.
 fn function_of_one(node: &FloatNode) -> Option<(usize, Formula)> {
     let &input = node.inputs.first()?;
+    if node.step.is_some() {
+        return None;
+    }
     let mut formula = match &node.op {
         FloatOp::Function(formula) => formula.clone(),
         FloatOp::Clip(interval) => Formula {

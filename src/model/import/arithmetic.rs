@@ -33,7 +33,7 @@ impl Importer {
                     factors.push(coefficient);
                 }
                 Value::Constant(_) => {
-                    constants.push(self.floats(node, index)?.mapv(|v| f64::from(v) * coefficient));
+                    constants.push(self.floats(node, index)?.mapv(|v| v * coefficient));
                 }
             }
         }
@@ -141,12 +141,12 @@ impl Importer {
                 activation(self.multiplied(node, a, b)?)
             }
             (Value::Activation(_), Value::Constant(_)) => {
-                let scale = self.floats(node, 1)?.mapv(f64::from);
+                let scale = self.floats(node, 1)?;
                 let input = self.activation(node, 0)?;
                 activation(self.affine(node, input, Some(&scale), None)?)
             }
             (Value::Constant(_), _) => {
-                let scale = self.floats(node, 0)?.mapv(f64::from);
+                let scale = self.floats(node, 0)?;
                 let input = self.activation(node, 1)?;
                 activation(self.affine(node, input, Some(&scale), None)?)
             }
@@ -174,13 +174,13 @@ impl Importer {
             return Err(node.misused("an activation as divisor".into(), remedy));
         };
         let input = self.activation(node, 0)?;
-        let inverse = self.floats(node, 1)?.mapv(|v| 1.0 / f64::from(v));
+        let inverse = self.floats(node, 1)?.mapv(|v| 1.0 / v);
         if let Some(index) = inverse.iter().position(|v| !v.is_finite()) {
             return Err(ModelError::NotFinite {
                 node: node.name.clone(),
                 tensor: format!("1 / {}", node.operand(1)),
                 index,
-                value: f32::INFINITY,
+                value: f64::INFINITY,
             });
         }
         activation(self.affine(node, input, Some(&inverse), None)?)

@@ -9,8 +9,8 @@ use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 /// A constant of the graph.
 #[derive(Clone, Debug)]
 pub(super) enum Constant {
-    /// float32 values.
-    Float(ArrayD<f32>),
+    /// float32 values, or what float64 gives for dequantised ones.
+    Float(ArrayD<f64>),
     /// Integers of the named type.
     Integer(ArrayD<i64>, &'static str),
     /// Booleans.
@@ -66,6 +66,7 @@ impl Constant {
             DataType::Float => {
                 let typed = tensor.float_data.clone();
                 let values = little_endian(tensor, typed, f32::from_le_bytes)?;
+                let values = values.into_iter().map(f64::from).collect();
                 return Ok(Constant::Float(shaped(tensor, values)?));
             }
             DataType::Bool => {
@@ -97,10 +98,10 @@ impl Constant {
         }
         let found = |key: &str| attribute(node.proto, key);
         if let Some(value) = found("value_float") {
-            return Ok(Constant::Float(ArrayD::from_elem(IxDyn(&[]), value.f)));
+            return Ok(Constant::Float(ArrayD::from_elem(IxDyn(&[]), value.f.into())));
         }
         if let Some(values) = found("value_floats") {
-            return Ok(Constant::Float(Array1::from(values.floats.clone()).into_dyn()));
+            return Ok(Constant::Float(Array1::from_iter(values.floats.iter().map(|&v| f64::from(v))).into_dyn()));
         }
         if let Some(value) = found("value_int") {
             return Ok(Constant::int64(ArrayD::from_elem(IxDyn(&[]), value.i)));

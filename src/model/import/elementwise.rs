@@ -1,7 +1,7 @@
 //! Functions of every value by itself.
 
 use super::node::Node;
-use super::{Activation, Importer, Outputs, Value, activation, one};
+use super::{Activation, Importer, Kind, Outputs, Value, activation, one};
 use crate::model::error::ModelError;
 use crate::model::graph::{Elementary, FloatOp, Interval, length};
 use tract_onnx::pb::tensor_proto::DataType;
@@ -56,7 +56,7 @@ impl Importer {
             if let super::Constant::Float(values) = constant.as_ref() {
                 if let (1, Some(value)) = (values.len(), values.first()) {
                     if value.is_infinite() {
-                        return Ok(f64::from(*value));
+                        return Ok(*value);
                     }
                 }
             }
@@ -67,7 +67,7 @@ impl Importer {
     /// `x` where it is positive, `slope x` elsewhere, with a slope for each channel.
     pub(super) fn parametric_relu(&mut self, node: &Node) -> Result<Outputs, ModelError> {
         let input = self.activation(node, 0)?;
-        let slopes = self.floats(node, 1)?.mapv(f64::from);
+        let slopes = self.floats(node, 1)?;
         if let (1, Some(&slope)) = (slopes.len(), slopes.first()) {
             let function = Elementary::LeakyRelu { slope };
             let shape = input.shape;
@@ -92,15 +92,15 @@ impl Importer {
             return Err(node.missing(0));
         };
         let to = i32::try_from(node.int("to", 0)?).ok().and_then(|to| DataType::try_from(to).ok());
-        let integer = match to {
-            Some(DataType::Float) => false,
-            Some(DataType::Int64 | DataType::Int32) if input.integer => true,
+        let kind = match to {
+            Some(DataType::Float) if matches!(input.kind, Kind::Float | Kind::Index) => Kind::Float,
+            Some(DataType::Int64 | DataType::Int32) if input.kind == Kind::Index => Kind::Index,
             _ => {
                 let usage = format!("to = {}", to.map_or("?", |to| to.as_str_name()));
                 return Err(node.misused(usage, "compute in float32; a proof fixes its own widths"));
             }
         };
-        one(Value::Activation(Activation { integer, ..input }))
+        one(Value::Activation(Activation { kind, ..input }))
     }
 }
 

@@ -68,11 +68,11 @@ impl Importer {
         Ok(match (node.operator(), a) {
             ("Cast", _) => Some(cast(node, a)?),
             ("Neg", Constant::Float(v)) => Some(Constant::Float(v.mapv(|v| -v))),
-            ("Sqrt", Constant::Float(v)) => Some(Constant::Float(v.mapv(f32::sqrt))),
-            ("Reciprocal", Constant::Float(v)) => Some(Constant::Float(v.mapv(f32::recip))),
-            ("Exp", Constant::Float(v)) => Some(Constant::Float(v.mapv(f32::exp))),
-            ("Floor", Constant::Float(v)) => Some(Constant::Float(v.mapv(f32::floor))),
-            ("Ceil", Constant::Float(v)) => Some(Constant::Float(v.mapv(f32::ceil))),
+            ("Sqrt", Constant::Float(v)) => Some(Constant::Float(v.mapv(f64::sqrt))),
+            ("Reciprocal", Constant::Float(v)) => Some(Constant::Float(v.mapv(f64::recip))),
+            ("Exp", Constant::Float(v)) => Some(Constant::Float(v.mapv(f64::exp))),
+            ("Floor", Constant::Float(v)) => Some(Constant::Float(v.mapv(f64::floor))),
+            ("Ceil", Constant::Float(v)) => Some(Constant::Float(v.mapv(f64::ceil))),
             ("Not", Constant::Flag(v)) => Some(Constant::Flag(v.mapv(|v| !v))),
             _ => None,
         })
@@ -86,14 +86,14 @@ impl Importer {
     ) -> Result<Option<Constant>, ModelError> {
         match (a, b) {
             (Constant::Float(a), Constant::Float(b)) => {
-                let function: fn(f32, f32) -> f32 = match node.operator() {
+                let function: fn(f64, f64) -> f64 = match node.operator() {
                     "Add" => |a, b| a + b,
                     "Sub" => |a, b| a - b,
                     "Mul" => |a, b| a * b,
                     "Div" => |a, b| a / b,
-                    "Pow" => f32::powf,
-                    "Max" => f32::max,
-                    "Min" => f32::min,
+                    "Pow" => f64::powf,
+                    "Max" => f64::max,
+                    "Min" => f64::min,
                     _ => return Ok(None),
                 };
                 self.zipped(node, a, b, |a, b| Some(function(a, b))).map(|v| Some(Constant::Float(v)))
@@ -247,12 +247,12 @@ fn cast(node: &Node, constant: &Constant) -> Result<Constant, ModelError> {
     let whole = matches!(to, DataType::Int64 | DataType::Int32 | DataType::Int8 | DataType::Uint8);
     match constant {
         Constant::Float(v) if to == DataType::Float => Ok(Constant::Float(v.clone())),
-        Constant::Integer(v, _) if to == DataType::Float => Ok(Constant::Float(v.mapv(|v| v as f32))),
-        Constant::Flag(v) if to == DataType::Float => Ok(Constant::Float(v.mapv(|v| f32::from(u8::from(v))))),
+        Constant::Integer(v, _) if to == DataType::Float => Ok(Constant::Float(v.mapv(|v| v as f64))),
+        Constant::Flag(v) if to == DataType::Float => Ok(Constant::Float(v.mapv(|v| f64::from(u8::from(v))))),
         Constant::Integer(v, _) if whole => integers(v.clone()),
         Constant::Flag(v) if whole => integers(v.mapv(i64::from)),
         Constant::Float(v) if whole => {
-            let inside = |v: &f32| v.is_finite() && v.abs() < 2f32.powi(62);
+            let inside = |v: &f64| v.is_finite() && v.abs() < 2f64.powi(62);
             if !v.iter().all(inside) {
                 return Err(overflow(node));
             }

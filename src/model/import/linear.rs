@@ -3,39 +3,38 @@
 use super::movement::{Movement, broadcast};
 use super::node::Node;
 use super::pool::Sliding;
-use super::{Activation, Importer, Outputs, Value, activation};
+use super::{Activation, Importer, Kind, Outputs, Value, activation};
 use crate::model::error::ModelError;
 use crate::model::graph::{FloatOp, Linear, MatrixSizes, Planes, Window, length};
 use ndarray::{Array1, Array2, ArrayD, Axis, Ix2, IxDyn};
 
 /// A weight tensor of a convolution: its first two axes, and its window.
 struct Kernel {
-    weights: ArrayD<f32>,
+    weights: ArrayD<f64>,
     first: usize,
     second: usize,
     size: [usize; 2],
 }
 
-impl Importer {
-    /// Operand 1 of a convolution of an image with `rank` axes.
-    fn kernel(&self, node: &Node, shape: &[usize]) -> Result<Kernel, ModelError> {
-        let weights = self.floats(node, 1)?;
-        let (first, second, size) = match *weights.shape() {
-            [n, c, width] if shape.len() == 3 => (n, c, [1, width]),
-            [n, c, height, width] if shape.len() == 4 => (n, c, [height, width]),
-            _ => return Err(node.mismatched(shape, weights.shape())),
-        };
-        if weights.is_empty() {
-            return Err(node.mismatched(shape, weights.shape()));
-        }
-        Ok(Kernel {
-            weights,
-            first,
-            second,
-            size,
-        })
+/// The weights of a convolution of an image of the given shape.
+fn kernel(node: &Node, weights: ArrayD<f64>, shape: &[usize]) -> Result<Kernel, ModelError> {
+    let (first, second, size) = match *weights.shape() {
+        [n, c, width] if shape.len() == 3 => (n, c, [1, width]),
+        [n, c, height, width] if shape.len() == 4 => (n, c, [height, width]),
+        _ => return Err(node.mismatched(shape, weights.shape())),
+    };
+    if weights.is_empty() {
+        return Err(node.mismatched(shape, weights.shape()));
     }
+    Ok(Kernel {
+        weights,
+        first,
+        second,
+        size,
+    })
+}
 
+impl Importer {
     fn groups(&self, node: &Node) -> Result<usize, ModelError> {
         let sizes = node.sizes("group", &[node.int("group", 1)?])?;
         Ok(sizes.first().copied().unwrap_or(1))
@@ -50,25 +49,38 @@ impl Importer {
         if bias.shape() != [count] {
             return Err(node.mismatched(&[count], bias.shape()));
         }
-        Ok(bias.iter().map(|&b| f64::from(b)).collect())
+        Ok(bias.iter().copied().collect())
     }
 
     pub(super) fn conv(&mut self, node: &Node) -> Result<Outputs, ModelError> {
         let input = self.activation(node, 0)?;
+        let weights = self.floats(node, 1)?;
+        let outputs = weights.shape().first().copied().unwrap_or(0);
+        let bias = self.biases(node, outputs)?;
+        activation(self.convolution(node, &input, weights, bias)?)
+    }
+
+    /// A convolution with the given weights and the window of the node's attributes.
+    pub(super) fn convolution(
+        &mut self,
+        node: &Node,
+        input: &Activation,
+        weights: ArrayD<f64>,
+        bias: Array1<f64>,
+    ) -> Result<Activation, ModelError> {
         let Kernel {
             weights,
             first: outputs,
             second: taken,
             size: kernel,
-        } = self.kernel(node, &input.shape)?;
+        } = kernel(node, weights, &input.shape)?;
         let groups = self.groups(node)?;
-        let planes = planes(node, &input)?;
+        let planes = planes(node, input)?;
         let fits = taken.checked_mul(groups) == Some(planes.channels) && outputs % groups == 0;
         if !fits {
             return Err(node.mismatched(&input.shape, weights.shape()));
         }
         let window = Sliding::read(node, Some(kernel), input.shape.len())?.window(node, planes.size())?;
-        let bias = self.biases(node, outputs)?;
         let layer = Linear {
             planes,
             groups,
@@ -76,7 +88,7 @@ impl Importer {
             weights: matrix(&weights, outputs),
             bias,
         };
-        activation(self.push_linear(node, &input, layer)?)
+        self.push_linear(node, input, layer)
     }
 
     /// Adds a convolution.
@@ -105,7 +117,7 @@ impl Importer {
             first: channels,
             second: per_group,
             size: kernel,
-        } = self.kernel(node, &input.shape)?;
+        } = kernel(node, self.floats(node, 1)?, &input.shape)?;
         let groups = self.groups(node)?;
         let planes = planes(node, &input)?;
         if channels != planes.channels || channels % groups != 0 {
@@ -148,7 +160,7 @@ impl Importer {
             if values.shape() != [channels] {
                 return Err(node.mismatched(&input.shape, values.shape()));
             }
-            *vector = values.iter().map(|&v| f64::from(v)).collect();
+            *vector = values.iter().copied().collect();
         }
         let epsilon = node.float("epsilon", 1e-5)?;
         let [gamma, beta, mean, variance] = vectors;
@@ -164,7 +176,7 @@ impl Importer {
                 node: node.name.clone(),
                 tensor: "gamma / sqrt(variance + epsilon)".into(),
                 index,
-                value: value as f32,
+                value,
             });
         }
         let batch = input.shape.first().copied().unwrap_or(1);
@@ -221,7 +233,7 @@ impl Importer {
         let beta = node.float("beta", 1.0)?;
         match self.operand(node, 2)? {
             Value::Constant(_) => {
-                let added = self.floats(node, 2)?.mapv(|c| f64::from(c) * beta);
+                let added = self.floats(node, 2)?.mapv(|c| c * beta);
                 if broadcast(added.shape(), &product.shape).as_ref() != Some(&product.shape) {
                     return Err(node.mismatched(&product.shape, added.shape()));
                 }
@@ -240,7 +252,7 @@ impl Importer {
     }
 
     /// The matrix product of two values, at least one an activation.
-    fn product(&mut self, node: &Node, a: Value, b: Value) -> Result<Activation, ModelError> {
+    pub(super) fn product(&mut self, node: &Node, a: Value, b: Value) -> Result<Activation, ModelError> {
         match (a, b) {
             (Value::Activation(a), Value::Activation(b)) => self.activation_product(node, a, b),
             (Value::Activation(a), Value::Constant(b)) => {
@@ -264,12 +276,12 @@ impl Importer {
         node: &Node,
         constant: &super::Constant,
         index: usize,
-    ) -> Result<ArrayD<f32>, ModelError> {
+    ) -> Result<ArrayD<f64>, ModelError> {
         let super::Constant::Float(values) = constant else {
             return Err(node.wrong_type(node.operand(index), "FLOAT", constant));
         };
         node.finite(node.operand(index), values.iter())?;
-        let mut weights = values.clone();
+        let mut weights = values;
         while weights.ndim() > 2 && weights.shape().first() == Some(&1) {
             weights = weights.index_axis_move(Axis(0), 0);
         }
@@ -277,11 +289,11 @@ impl Importer {
     }
 
     /// Activation (.. x inputs) times constant (inputs x outputs).
-    fn right_product(
+    pub(super) fn right_product(
         &mut self,
         node: &Node,
         a: &Activation,
-        weights: ArrayD<f32>,
+        weights: ArrayD<f64>,
     ) -> Result<Activation, ModelError> {
         let mismatch = node.mismatched(&a.shape, weights.shape());
         if weights.ndim() > 2 {
@@ -302,7 +314,7 @@ impl Importer {
         if !vector {
             shape.push(outputs);
         }
-        let weights = matrix.t().mapv(f64::from).as_standard_layout().into_owned();
+        let weights = matrix.t().as_standard_layout().into_owned();
         let layer = Linear::dense(batch, weights, Array1::zeros(outputs));
         self.push(node, FloatOp::Linear(Box::new(layer)), vec![a.id], shape)
     }
@@ -311,7 +323,7 @@ impl Importer {
     fn left_product(
         &mut self,
         node: &Node,
-        weights: &ArrayD<f32>,
+        weights: &ArrayD<f64>,
         b: &Activation,
     ) -> Result<Activation, ModelError> {
         let mismatch = || node.mismatched(&b.shape, weights.shape());
@@ -341,7 +353,7 @@ impl Importer {
             planes,
             groups: 1,
             window: Window::POINT,
-            weights: matrix.mapv(f64::from),
+            weights: matrix,
             bias: Array1::zeros(outputs),
         };
         self.push(node, FloatOp::Linear(Box::new(layer)), vec![b.id], shape)
@@ -353,7 +365,7 @@ impl Importer {
         &mut self,
         node: &Node,
         a: &Activation,
-        weights: &ArrayD<f32>,
+        weights: &ArrayD<f64>,
     ) -> Result<Activation, ModelError> {
         let mismatch = || node.mismatched(&a.shape, weights.shape());
         let &[ref lead @ .., inputs, outputs] = weights.shape() else {
@@ -373,7 +385,7 @@ impl Importer {
         let full = |tail: &[usize]| [batch.as_slice(), tail].concat();
         self.check_size(node, &full(&[inputs, outputs]), true)?;
         let weights = weights.broadcast(IxDyn(&full(&[inputs, outputs])));
-        let weights: Vec<f32> = weights.ok_or_else(mismatch)?.iter().copied().collect();
+        let weights: Vec<f64> = weights.ok_or_else(mismatch)?.iter().copied().collect();
         let (count, height) = (length(&batch), rows.unwrap_or(1));
         let with_row = [own, &[height, inputs]].concat();
         let a = a.clone().reshaped(with_row);
@@ -383,7 +395,7 @@ impl Importer {
         let by_output = |(n, k): (usize, usize)| {
             let (matrix, column) = (n / outputs, n % outputs);
             let at = (matrix * inputs + k) * outputs + column;
-            weights.get(at).copied().map_or(0.0, f64::from)
+            weights.get(at).copied().unwrap_or(0.0)
         };
         let total = count.saturating_mul(outputs);
         let layer = Linear {
@@ -401,14 +413,14 @@ impl Importer {
         Ok(y.reshaped(full(&tail)))
     }
 
-    fn activation_product(
+    pub(super) fn activation_product(
         &mut self,
         node: &Node,
         a: Activation,
         b: Activation,
     ) -> Result<Activation, ModelError> {
-        if a.integer || b.integer {
-            return Err(node.misused("indices".into(), "cast the indices to float"));
+        if [a.kind, b.kind] != [Kind::Float; 2] {
+            return Err(node.misused("integers".into(), "cast or dequantise them first"));
         }
         let mismatch = || node.mismatched(&a.shape, &b.shape);
         // A vector is a row on the left and a column on the right.
@@ -461,23 +473,23 @@ pub(super) fn planes(node: &Node, input: &Activation) -> Result<Planes, ModelErr
 }
 
 /// A weight tensor as a matrix with the given rows.
-fn matrix(weights: &ArrayD<f32>, rows: usize) -> Array2<f64> {
+fn matrix(weights: &ArrayD<f64>, rows: usize) -> Array2<f64> {
     let columns = weights.len() / rows.max(1);
-    let values: Vec<f64> = weights.iter().map(|&w| f64::from(w)).collect();
+    let values: Vec<f64> = weights.iter().copied().collect();
     Array2::from_shape_vec((rows, columns), values).unwrap_or_default()
 }
 
 /// Weights (channels, outputs per group, window) of a transposed convolution as those of a
 /// convolution: (outputs, channels per group, mirrored window).
-fn mirrored(weights: &ArrayD<f32>, groups: usize, per_group: usize) -> Array2<f64> {
-    let values: Vec<f32> = weights.iter().copied().collect();
+fn mirrored(weights: &ArrayD<f64>, groups: usize, per_group: usize) -> Array2<f64> {
+    let values: Vec<f64> = weights.iter().copied().collect();
     let channels = weights.shape().first().copied().unwrap_or(0) / groups.max(1);
     let entries = values.len() / (channels * groups * per_group).max(1);
     let entry = |(n, column): (usize, usize)| {
         let (group, output) = (n / per_group, n % per_group);
         let (channel, place) = (column / entries, column % entries);
         let at = ((group * channels + channel) * per_group + output) * entries;
-        values.get(at + entries - 1 - place).copied().map_or(0.0, f64::from)
+        values.get(at + entries - 1 - place).copied().unwrap_or(0.0)
     };
     Array2::from_shape_fn((groups * per_group, channels * entries), entry)
 }

@@ -17,6 +17,7 @@ mod node;
 mod order;
 mod patterns;
 mod pool;
+mod quantised;
 mod rows;
 
 use super::error::ModelError;
@@ -115,6 +116,12 @@ const OPERATORS: &[Operator] = &[
     operator("Conv", 3, WINDOW, Importer::conv),
     operator("ConvTranspose", 3, TRANSPOSED, Importer::conv_transpose),
     operator("DepthToSpace", 1, &["blocksize", "mode"], Importer::depth_to_space),
+    operator(
+        "DequantizeLinear",
+        3,
+        &["axis", "block_size", "output_dtype"],
+        Importer::dequantize_linear,
+    ),
     operator("Div", 2, &[], Importer::div),
     operator("Dropout", 3, &["ratio", "seed"], Importer::dropout),
     operator("Elu", 1, &["alpha"], Importer::function),
@@ -158,6 +165,14 @@ const OPERATORS: &[Operator] = &[
     operator("ReduceMean", 2, REDUCE, Importer::reduce),
     operator("ReduceSum", 2, REDUCE, Importer::reduce),
     operator("Relu", 1, &[], Importer::relu),
+    operator("QLinearConv", 9, WINDOW, Importer::quantised_conv),
+    operator("QLinearMatMul", 8, &[], Importer::quantised_matmul),
+    operator(
+        "QuantizeLinear",
+        3,
+        &["axis", "block_size", "output_dtype", "precision", "saturate"],
+        Importer::quantize_linear,
+    ),
     operator("Reshape", 2, &["allowzero"], Importer::reshape),
     operator("Selu", 1, &["alpha", "gamma"], Importer::function),
     operator("Shape", 1, &["end", "start"], Importer::shape),
@@ -219,6 +234,7 @@ impl FloatGraph {
         let graph = fuse::fuse(FloatGraph {
             name: model.graph.as_ref().map_or_else(String::new, |g| g.name.clone()),
             input_shape: importer.input_shape,
+            input_grid: None,
             nodes: importer.nodes,
             output: output.id,
             output_shape: output.shape,
@@ -389,8 +405,21 @@ struct Activation {
     /// Its id in the graph.
     id: usize,
     shape: Vec<usize>,
-    /// Whether it holds integers, which only ArgMax gives.
-    integer: bool,
+    kind: Kind,
+}
+
+/// What the values of an activation stand for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// Themselves.
+    Float,
+    /// Indices, which ArgMax gives.
+    Index,
+    /// The integers `value / scale + zero`.
+    Quantised {
+        scale: f64,
+        zero: i64,
+    },
 }
 
 impl Activation {
@@ -398,7 +427,7 @@ impl Activation {
         Activation {
             id,
             shape,
-            integer: false,
+            kind: Kind::Float,
         }
     }
 
@@ -530,11 +559,17 @@ impl Importer {
     /// Operand `index`, which must depend on the input and hold floats.
     fn activation(&mut self, node: &Node, index: usize) -> Result<Activation, ModelError> {
         match self.operand(node, index)? {
-            Value::Activation(activation) if activation.integer => {
-                let usage = format!("the indices `{}`", node.operand(index));
-                Err(node.misused(usage, "cast the indices to float, or end with ArgMax"))
-            }
-            Value::Activation(activation) => Ok(activation),
+            Value::Activation(activation) => match activation.kind {
+                Kind::Float => Ok(activation),
+                Kind::Index => {
+                    let usage = format!("the indices `{}`", node.operand(index));
+                    Err(node.misused(usage, "cast the indices to float, or end with ArgMax"))
+                }
+                Kind::Quantised { .. } => {
+                    let usage = format!("the quantised tensor `{}`", node.operand(index));
+                    Err(node.misused(usage, "dequantise it first"))
+                }
+            },
             Value::Constant(constant) => match constant.as_ref() {
                 Constant::Float(_) => {
                     let usage = format!("constant operand `{}`", node.operand(index));
@@ -546,7 +581,7 @@ impl Importer {
     }
 
     /// Operand `index`, which must be a constant of finite floats.
-    fn floats(&self, node: &Node, index: usize) -> Result<ArrayD<f32>, ModelError> {
+    fn floats(&self, node: &Node, index: usize) -> Result<ArrayD<f64>, ModelError> {
         let tensor = node.operand(index);
         match self.operand(node, index)? {
             Value::Activation(_) => {
@@ -568,7 +603,7 @@ impl Importer {
         let values = self.floats(node, index)?;
         let value = values.first().filter(|_| values.len() == 1);
         let value = value.ok_or_else(|| node.mismatched(&[], values.shape()));
-        value.map(|&value| value.into())
+        value.copied()
     }
 
     /// Operand `index`, which must be constant integers.
@@ -646,6 +681,7 @@ impl Importer {
             name: node.name.clone(),
             op,
             clip: Interval::ALL,
+            step: None,
             inputs,
             shape: shape.clone(),
         });
@@ -658,7 +694,7 @@ impl Node<'_> {
     fn finite<'v>(
         &self,
         tensor: &str,
-        values: impl Iterator<Item = &'v f32>,
+        values: impl Iterator<Item = &'v f64>,
     ) -> Result<(), ModelError> {
         for (index, &value) in values.enumerate() {
             if !value.is_finite() {

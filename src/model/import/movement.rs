@@ -6,7 +6,7 @@
 
 use super::constant::Constant;
 use super::node::Node;
-use super::{Activation, Importer, Outputs, Value, one};
+use super::{Activation, Importer, Kind, Outputs, Value, one};
 use crate::model::error::ModelError;
 use crate::model::graph::{FloatOp, Linear, length};
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
@@ -138,12 +138,12 @@ impl Importer {
         if let Some(constant) = moved_constant(node, &operands, &movement)? {
             return Ok(Value::constant(constant));
         }
-        let mut integer = None;
+        let mut kind = None;
         let mut inputs = Vec::with_capacity(operands.len());
         for operand in operands {
             let activation = match operand {
                 Value::Activation(activation) => {
-                    integer = integer.or(Some(activation.integer));
+                    kind = kind.or(Some(activation.kind));
                     activation
                 }
                 Value::Constant(constant) => match constant.as_ref() {
@@ -151,15 +151,15 @@ impl Importer {
                     other => return Err(node.wrong_type("operand", "FLOAT", other)),
                 },
             };
-            if integer.is_some_and(|integer| integer != activation.integer) {
-                let remedy = "cast the indices to float first";
-                return Err(node.misused("both integers and floats".into(), remedy));
+            if kind.is_some_and(|kind| kind != activation.kind) {
+                let remedy = "bring all operands to float32 or to one scale and zero point";
+                return Err(node.misused("operands of different kinds".into(), remedy));
             }
             inputs.push(activation.id);
         }
         let op = FloatOp::Gather { map: movement.map };
         let mut output = self.push(node, op, inputs, movement.shape)?;
-        output.integer = integer.unwrap_or(false);
+        output.kind = kind.unwrap_or(Kind::Float);
         Ok(Value::Activation(output))
     }
 
@@ -173,7 +173,7 @@ impl Importer {
         self.check_size(node, &movement.shape, false)?;
         let op = FloatOp::Gather { map: movement.map };
         let mut output = self.push(node, op, vec![activation.id], movement.shape)?;
-        output.integer = activation.integer;
+        output.kind = activation.kind;
         Ok(output)
     }
 
@@ -181,10 +181,10 @@ impl Importer {
     pub(super) fn constant_activation(
         &mut self,
         node: &Node,
-        values: &ArrayD<f32>,
+        values: &ArrayD<f64>,
     ) -> Result<Activation, ModelError> {
         node.finite("constant", values.iter())?;
-        let bias: Array1<f64> = values.iter().map(|&v| f64::from(v)).collect();
+        let bias: Array1<f64> = values.iter().copied().collect();
         let any = Value::Activation(Activation::new(0, vec![self.input_length]));
         let any = self.moved(node, vec![any], Movement::new(vec![1], |_| Some(0)))?;
         let Value::Activation(any) = any else {
@@ -504,7 +504,7 @@ impl Importer {
             // The constant is a second operand of one value.
             let last = length(&from);
             movement.map.iter_mut().for_each(|entry| *entry = entry.or(Some(last)));
-            let fill = ArrayD::from_elem(IxDyn(&[1]), fill as f32);
+            let fill = ArrayD::from_elem(IxDyn(&[1]), fill);
             operands.push(Value::constant(Constant::Float(fill)));
         }
         one(self.moved(node, operands, movement)?)

@@ -78,7 +78,7 @@ impl<'a> Node<'a> {
             node: self.name.clone(),
             tensor: key.into(),
             index: 0,
-            value,
+            value: value.into(),
         })
     }
 

@@ -64,7 +64,7 @@ impl<'a> Tensors<'a> {
 
     fn number(&self, tensor: &str) -> Option<f64> {
         match self.constants.get(tensor)? {
-            Constant::Float(values) if values.len() == 1 => values.first().map(|&v| v.into()),
+            Constant::Float(values) if values.len() == 1 => values.first().copied(),
             Constant::Integer(values, _) if values.len() == 1 => values.first().map(|&v| v as f64),
             _ => None,
         }

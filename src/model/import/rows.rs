@@ -3,7 +3,7 @@
 use super::movement::Movement;
 use super::node::Node;
 use super::patterns::Pattern;
-use super::{Activation, Importer, Outputs, Value, activation, one};
+use super::{Activation, Importer, Kind, Outputs, Value, activation, one};
 use crate::model::error::ModelError;
 use crate::model::graph::{FloatOp, Planes, Pool, Rows, Window, length};
 use ndarray::{ArrayD, IxDyn};
@@ -135,7 +135,7 @@ impl Importer {
         let moved = self.ordered(node, &input, &last(input.shape.len(), &[axis]))?;
         let rows = rows_of(&input, input.shape.get(axis).copied().unwrap_or(1));
         let mut result = self.push(node, FloatOp::ArgMax(rows), vec![moved.id], shape)?;
-        result.integer = true;
+        result.kind = Kind::Index;
         one(Value::Activation(result))
     }
 
@@ -150,7 +150,7 @@ impl Importer {
             if !node.has(index) {
                 continue;
             }
-            let values = self.floats(node, index)?.mapv(f64::from);
+            let values = self.floats(node, index)?;
             result = match index {
                 1 => self.affine(node, result, Some(&values), None)?,
                 _ => self.affine(node, result, None, Some(&values))?,
@@ -214,7 +214,7 @@ impl Importer {
             if values.shape() != [channels] {
                 return Err(node.mismatched(&input.shape, values.shape()));
             }
-            *vector = values.iter().map(|&v| f64::from(v)).collect();
+            *vector = values.iter().copied().collect();
         }
         let [scale, offset] = &vectors;
         result = self.push_diagonal(node, &result, [batch, length(image)], (scale, offset))?;
