@@ -6,6 +6,14 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// A layer of the integer network is refused.
+    #[error("node `{node}`: {source}")]
+    Layer {
+        /// The node's name; empty when the error is about the whole network.
+        node: String,
+        /// What is wrong.
+        source: foldnet_layers::LayerError,
+    },
     /// A file could not be read.
     #[error("cannot read {path}: {source}; check the path and its permissions")]
     Read {

@@ -19,6 +19,7 @@ pub mod graph;
 pub mod import;
 pub mod integer;
 pub mod json;
+pub mod network;
 pub mod plan;
 pub mod quantise;
 pub mod random;
