@@ -281,7 +281,7 @@ impl Importer {
             return Err(node.wrong_type(node.operand(index), "FLOAT", constant));
         };
         node.finite(node.operand(index), values.iter())?;
-        let mut weights = values;
+        let mut weights = values.clone();
         while weights.ndim() > 2 && weights.shape().first() == Some(&1) {
             weights = weights.index_axis_move(Axis(0), 0);
         }
