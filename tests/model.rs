@@ -31,6 +31,14 @@ fn uniform(random: &mut impl RngCore, len: usize) -> Vec<f32> {
         .collect()
 }
 
+fn options_of(bits: u32, shift: u32) -> QuantiseOptions {
+    QuantiseOptions {
+        bits,
+        shift,
+        ..QuantiseOptions::default()
+    }
+}
+
 /// A float network of one layer.
 fn single(weights: Array2<f32>, relu: bool) -> FloatNetwork {
     let bias = Array1::zeros(weights.nrows());
@@ -327,7 +335,7 @@ mod quantise {
         let mut network = single(array![[0.5, -0.25], [1.0, 0.75]], true);
         network.layers[0].bias = array![0.5, -0.125];
         let samples = [vec![1.0, 0.0], vec![0.0, 1.0]];
-        let options = QuantiseOptions { bits: 4, shift: 8 };
+        let options = options_of(4, 8);
         let calibration = Calibration::from_samples(&network, &samples).unwrap();
         assert_eq!((calibration.input, calibration.layers), (1.0, vec![1.0]));
         let quantised = IntegerNetwork::quantise(&network, &samples, &options).unwrap();
@@ -794,7 +802,7 @@ mod errors {
 
     fn of_quantisation() -> Vec<(ModelError, &'static str)> {
         let quantise = |weights: Array2<f32>, samples: &[Vec<f32>], bits: u32, shift: u32| {
-            let options = QuantiseOptions { bits, shift };
+            let options = options_of(bits, shift);
             IntegerNetwork::quantise(&single(weights, true), samples, &options).unwrap_err()
         };
         let ones = || array![[1.0f32, 1.0]];
@@ -802,7 +810,7 @@ mod errors {
         let cancelling = {
             let network = single(array![[1.0, -1.0]], false);
             let samples = [vec![1.0, 1.0], vec![0.5, 0.49]];
-            let options = QuantiseOptions { bits: 2, shift: 8 };
+            let options = options_of(2, 8);
             IntegerNetwork::quantise(&network, &samples, &options).unwrap_err()
         };
         let steep = quantise(array![[1e6, -1e6]], &[vec![1.0, 0.999_999]], 8, 8);

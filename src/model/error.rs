@@ -317,6 +317,81 @@ pub enum ModelError {
         /// Its largest magnitude, or its scale.
         got: f64,
     },
+    /// A share of values that calibration cannot keep.
+    #[error("{got} percent of the values cannot be kept; choose 50 to 100, for instance 99.99")]
+    Percentile {
+        /// The percentage asked for.
+        got: f64,
+    },
+    /// Tensors that have to have one scale have two.
+    #[error(
+        "node `{node}`: the scale {scale} meets {other} where values pass unchanged; requantise \
+         before the tensors are joined"
+    )]
+    Scales {
+        /// The node.
+        node: String,
+        /// Its scale.
+        scale: f64,
+        /// That of what it is joined with.
+        other: f64,
+    },
+    /// A model that is quantised already needs wider activations.
+    #[error(
+        "node `{node}`: its quantised values need {needed} bits, got {bits}; compile with more \
+         bits"
+    )]
+    GridBits {
+        /// The node.
+        node: String,
+        /// The width asked for.
+        bits: u32,
+        /// The width needed.
+        needed: u32,
+    },
+    /// A function needs a table that is too long.
+    #[error(
+        "node `{node}` looks its values up, which takes activations of at most {most} bits, got \
+         {got}; compile with fewer bits"
+    )]
+    TableBits {
+        /// The node.
+        node: String,
+        /// The width asked for.
+        got: u32,
+        /// The largest width.
+        most: u32,
+    },
+    /// A function has no value.
+    #[error("node `{node}` has no value at {at}; calibrate with samples of its domain")]
+    Undefined {
+        /// The node.
+        node: String,
+        /// Where.
+        at: f64,
+    },
+    /// A multiplier rounds to zero.
+    #[error(
+        "node `{node}`: the multiplier {ratio} rounds to zero at every shift; calibrate with \
+         typical samples, or scale its operands up"
+    )]
+    Multiplier {
+        /// The node.
+        node: String,
+        /// Its operands' scales over that of its output.
+        ratio: f64,
+    },
+    /// Activations saturate on the calibration samples, which was not allowed.
+    #[error(
+        "node `{node}`: {count} values saturate on the samples; calibrate by largest magnitudes, \
+         or allow saturation"
+    )]
+    Saturated {
+        /// The node.
+        node: String,
+        /// How many values.
+        count: usize,
+    },
     /// Integer weights are too large at every shift.
     #[error(
         "layer `{layer}`: integer weights need {got} bits with a shift of {shift}, at most \

@@ -13,19 +13,23 @@
 //! Floats occur before quantisation only (PROTOCOL, section 2 of the design): a proof is about the
 //! integers of [`IntegerNetwork::evaluate`].
 
+pub mod calibrate;
 pub mod chain;
 mod error;
 pub mod graph;
 pub mod import;
 pub mod integer;
 pub mod json;
+mod lower;
 pub mod network;
 pub mod plan;
 pub mod quantise;
 pub mod random;
 pub mod reference;
+pub mod report;
 
 pub use error::ModelError;
+pub use calibrate::{Method};
 pub use chain::{FloatDense, FloatNetwork};
 pub use graph::{FloatGraph, FloatNode, FloatOp};
 pub use integer::{Evaluation, IntegerDense, IntegerNetwork, OutOfRange, QuantisedInput};
@@ -33,3 +37,4 @@ pub use json::Samples;
 pub use plan::{CostModel, PaddedLayer, Plan, PlanOptions, PlannedKind, PlannedLayer, PlannedStep};
 pub use quantise::{Accuracy, Calibration, QuantiseOptions};
 pub use reference::FloatReference;
+pub use report::{LayerReport, Quantised, Report};
