@@ -21,6 +21,7 @@ mod quantised;
 mod rows;
 
 use super::error::ModelError;
+use super::inspect::OnnxNode;
 use super::graph::{FloatGraph, FloatNode, FloatOp, Interval, fuse, length};
 use constant::Constant;
 use ndarray::ArrayD;
@@ -31,7 +32,9 @@ use std::path::Path;
 use std::sync::Arc;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
-use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, type_proto};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto,
+};
 use tract_onnx::prelude::Framework;
 
 /// The oldest operator set whose Gemm, Reshape and Dropout are those read here.
@@ -250,6 +253,49 @@ pub(super) struct Read {
     pub(super) graph: FloatGraph,
     /// Positions of the nodes that the output depends on.
     pub(super) used: HashSet<usize>,
+}
+
+/// What a model consists of.
+pub(super) struct Survey {
+    pub(super) name: String,
+    pub(super) operator_set: i64,
+    pub(super) input_shape: Vec<usize>,
+    pub(super) parameters: u64,
+    pub(super) nodes: Vec<OnnxNode>,
+    pub(super) problems: Vec<ModelError>,
+}
+
+/// Reads as much of a model as can be read.
+pub(super) fn survey(model: &ModelProto) -> Result<Survey, ModelError> {
+    let (importer, order) = import(model)?;
+    let (graph, operator_set) = graph_of(model)?;
+    let used: HashSet<usize> = order.nodes.iter().copied().collect();
+    let listed = |(position, proto): (usize, &NodeProto)| {
+        let output = proto.output.first().and_then(|name| importer.values.get(name));
+        let shape = match output {
+            Some(Value::Activation(activation)) => Some(activation.shape.clone()),
+            Some(Value::Constant(constant)) => constant.shape().map(<[usize]>::to_vec),
+            None => None,
+        };
+        OnnxNode {
+            name: Node::new(proto, position, operator_set).name,
+            operator: proto.op_type.clone(),
+            shape,
+            used: used.contains(&position),
+        }
+    };
+    let values = |tensor: &TensorProto| {
+        let sizes = tensor.dims.iter().map(|&d| u64::try_from(d).unwrap_or(0));
+        sizes.fold(1u64, u64::saturating_mul)
+    };
+    Ok(Survey {
+        name: graph.name.clone(),
+        operator_set,
+        input_shape: importer.input_shape.clone(),
+        parameters: graph.initializer.iter().map(values).fold(0, u64::saturating_add),
+        nodes: graph.node.iter().enumerate().map(listed).collect(),
+        problems: importer.errors,
+    })
 }
 
 /// Reads every node that the output depends on; errors of nodes are kept in the importer.
@@ -541,7 +587,7 @@ impl Importer {
     }
 
     /// Notes that a node could not be read, unless that follows from another error.
-    fn failed(&mut self, node: &tract_onnx::pb::NodeProto, error: ModelError) {
+    fn failed(&mut self, node: &NodeProto, error: ModelError) {
         let follows = matches!(error, ModelError::MissingTensor { .. })
             && node.input.iter().any(|input| self.unknown.contains(input));
         if !follows {
