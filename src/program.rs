@@ -142,6 +142,11 @@ impl Program {
         &self.outline
     }
 
+    /// What identifies a program that is on disk, weights included.
+    pub(crate) fn digest(&self) -> Option<[u8; 32]> {
+        self.weights.digest()
+    }
+
     /// The weights of a step, from memory or from disk.
     ///
     /// # Errors

@@ -135,6 +135,17 @@ pub enum ProofKind {
     Groth16,
 }
 
+impl ProofKind {
+    /// The name, as [`crate::proof::Proof::kind`] gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProofKind::Folded => "folded",
+            ProofKind::Spartan => "spartan",
+            ProofKind::Groth16 => "groth16",
+        }
+    }
+}
+
 /// Options of `prove`.
 #[derive(Args, Debug)]
 pub struct Prove {
@@ -157,9 +168,32 @@ pub struct Prove {
     /// Clamp input values outside the calibrated range instead of refusing them.
     #[arg(long)]
     pub saturate: bool,
+    /// Against being stopped.
+    #[command(flatten)]
+    pub keep: Keep,
     /// Write the numbers as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+/// What is kept of a run, so that it can be continued.
+#[derive(Args, Debug)]
+pub struct Keep {
+    /// Save the state of the run in this file now and then. It is a secret, and serves one proof:
+    /// never continue a copy.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Save after every N steps.
+    #[arg(long, value_name = "N", requires = "checkpoint")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpoint_every: Option<u64>,
+    /// Save after every T seconds [default: 60, unless --checkpoint-every is given].
+    #[arg(long, value_name = "T", requires = "checkpoint")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpoint_seconds: Option<u64>,
+    /// Continue the run of the checkpoint; start it when there is no such file yet.
+    #[arg(long, requires = "checkpoint")]
+    pub resume: bool,
 }
 
 /// Options of `verify`.

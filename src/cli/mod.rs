@@ -11,6 +11,7 @@ mod keys;
 mod output;
 pub mod progress;
 mod prove;
+mod runs;
 mod succinct;
 mod verify;
 

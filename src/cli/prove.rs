@@ -3,34 +3,37 @@
 use super::args::{ProofKind, Prove};
 use super::output::{self, Report, size};
 use super::progress::TerminalProgress;
-use super::succinct::Run;
-use super::verify::set_up;
+use super::runs::{Kept, Prover};
+use super::succinct::Backend;
+use super::verify::set_up_cached;
 use super::{check_outputs, open_program, read_text};
-use crate::artefact::{FoldedProof, show_model_id};
-use crate::files::hex;
-use crate::fold::prover::Start;
+use crate::artefact::show_model_id;
 use crate::memory::peak_resident_bytes;
 use crate::model::quantise::class;
 use crate::model::{OutOfRange, json};
-use crate::program::{Outline, Program, Tensor};
-use crate::session::{Committed, Session, Timing};
+use crate::program::{Outline, Tensor};
+use crate::session::{Session, Timing};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
 use foldnet_gadgets::hash::NARROW_LIMIT;
 use foldnet_layers::graph::GraphShape;
-use rand_core::OsRng;
 use std::path::Path;
 use std::time::Instant;
 
 /// Proves what a program gives for one input.
 pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
-    if options.context.is_some() && options.proof != ProofKind::Groth16 {
-        anyhow::bail!("--context is part of what a contract sees; use it with --proof groth16");
-    }
+    check_context(options.proof, options.context.is_some())?;
+    let keep = &options.keep;
     check_outputs(
-        &[Some(&options.output), options.json.as_deref()],
+        &[
+            Some(&options.output),
+            options.json.as_deref(),
+            keep.checkpoint.as_deref(),
+        ],
         &[Some(&options.model), Some(&options.input)],
     )?;
+    // Before any work: a state that is spent or in use will not be another one later.
+    let kept = Kept::open(keep)?;
     let program = open_program(&options.model)?;
     let outline = program.outline();
     let input = quantised(
@@ -42,54 +45,39 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
     output::note(Estimate::new(program.outline(), options.proof).text());
     let mut progress = TerminalProgress::new();
     let clock = Instant::now();
-    let (session, committed) = set_up(&program, cache, &mut progress)?;
+    let (session, committed) = set_up_cached(&program, cache, &mut progress)?;
     let set_up = clock.elapsed();
-    let start = match options.proof {
-        ProofKind::Folded => Start::Public,
-        ProofKind::Spartan | ProofKind::Groth16 => Start::Masked,
+    let prover = Prover {
+        session: &session,
+        program: &program,
+        committed: &committed,
+        backend: Backend::new(&session, cache),
+        kind: options.proof,
+        context: options.context.unwrap_or_default(),
     };
-    let (run, timing) = fold(
-        &session,
-        &program,
-        &committed,
-        (input, start),
-        &mut progress,
-    )?;
+    let made = prover.prove(&[input], kept, &options.output, &mut progress)?;
 
     let mut report = Report::default();
     report.number("model id", "model_id", show_model_id(&committed.model));
-    if let [inference] = run.inferences.as_slice() {
+    if let [inference] = made.inferences.as_slice() {
         report.line("output", format_args!("{:?}", inference.output));
         report.value("output", inference.output.clone());
         report.number("prediction", "prediction", class(&inference.output));
     }
-    report.number("steps", "steps", run.recursion.index);
     constraints(&session, &mut report);
     report.seconds("set-up", "setup_seconds", set_up);
-    times(&timing, &mut report);
-    let bytes = match options.proof {
-        ProofKind::Folded => FoldedProof {
-            architecture: session.architecture().clone(),
-            inferences: run.inferences,
-            recursion: run.recursion,
-        }
-        .write(&options.output)?,
-        ProofKind::Spartan => {
-            let (proof, time) = run.spartan(&mut progress)?;
-            report.seconds("spartan", "spartan_seconds", time);
-            proof.write(&options.output)?
-        }
-        ProofKind::Groth16 => {
-            let context = options.context.unwrap_or_default();
-            let (proof, [keys, time]) = run.groth16(context, cache, &mut progress)?;
-            report.number("verifying key", "verifying_key", hex(&proof.key));
-            report.seconds("groth16 keys", "groth16_keys_seconds", keys);
-            report.seconds("groth16", "groth16_seconds", time);
-            proof.write(&options.output)?
-        }
-    };
+    let bytes = made.bytes;
+    made.report(&mut report);
     sizes(bytes, &mut report);
     report.print(options.json.as_deref())
+}
+
+/// A context is shown by contracts alone.
+pub(super) fn check_context(proof: ProofKind, given: bool) -> anyhow::Result<()> {
+    if given && proof != ProofKind::Groth16 {
+        anyhow::bail!("--context is part of what a contract sees; use it with --proof groth16");
+    }
+    Ok(())
 }
 
 /// Reads an input and rounds it to the integers of `tensor`.
@@ -117,26 +105,6 @@ pub(super) fn quantised(
         ));
     }
     Ok(quantised.values)
-}
-
-/// Folds one inference.
-pub(super) fn fold<'a>(
-    session: &'a Session<Bn254>,
-    program: &Program,
-    committed: &Committed<Bn254>,
-    (input, start): (Vec<i64>, Start),
-    progress: &mut TerminalProgress,
-) -> anyhow::Result<(Run<'a>, Timing)> {
-    let inputs = [input];
-    let (recursion, inferences, timing) =
-        session.prove(program, committed, (&inputs, start), progress, &mut OsRng)?;
-    let run = Run {
-        session,
-        model: committed.model,
-        recursion,
-        inferences,
-    };
-    Ok((run, timing))
 }
 
 /// Constraints of the step circuits.
@@ -266,6 +234,7 @@ mod tests {
     use super::*;
     use crate::model::plan::PlanOptions;
     use crate::model::random;
+    use crate::program::Program;
     use crate::progress::Silent;
     use crate::session::Architecture;
 

@@ -15,6 +15,7 @@ use crate::proof::Proof;
 use crate::session::{Architecture, Committed, Inference, Session};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
+use rand_core::OsRng;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -252,7 +253,19 @@ pub(super) fn model_id(options: &ModelId, cache: Option<&Path>) -> anyhow::Resul
     report.print(None)
 }
 
-/// Parameters and weight commitments of a program.
+/// [`set_up`] for a prover: commitments may come from the cache.
+pub(super) fn set_up_cached(
+    program: &Program,
+    cache: Option<&Path>,
+    progress: &mut TerminalProgress,
+) -> anyhow::Result<(Session<Bn254>, Committed<Bn254>)> {
+    let session = Session::<Bn254>::new(&Architecture::from(program.outline()), cache, progress)?;
+    warn_if_insecure(&session);
+    let committed = session.commit_cached(program, cache, progress, &mut OsRng)?;
+    Ok((session, committed))
+}
+
+/// Parameters and weight commitments of a program, computed from the weights.
 pub(super) fn set_up(
     program: &Program,
     cache: Option<&Path>,
