@@ -9,7 +9,7 @@ use super::error::ModelError;
 use super::integer::{IntegerDense, IntegerNetwork};
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::bounds::accumulator_bits;
-use foldnet_layers::graph::{self, GraphShape, Node};
+use foldnet_layers::graph::{self, GraphShape, GraphTrace, Node};
 use foldnet_layers::layer::Layer;
 use foldnet_layers::requantise::Requantise;
 use foldnet_layers::{Linear, pack, required_variables, tensor};
@@ -134,6 +134,14 @@ impl Evaluator {
         let trace = graph::evaluate(&self.shape, &self.table, &[input.to_vec()])?;
         let outputs = trace.layers.iter().map(|layer| layer.outputs());
         Ok(std::iter::once(input.to_vec()).chain(outputs).collect())
+    }
+
+    /// All layers' values for one input.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`].
+    pub fn trace(&self, input: &[i64]) -> Result<GraphTrace, foldnet_layers::LayerError> {
+        graph::evaluate(&self.shape, &self.table, &[input.to_vec()])
     }
 
     /// The output for one input.
