@@ -1,6 +1,7 @@
 //! The library's error.
 
 use crate::artefact::ArtefactError;
+use crate::checkpoint::CheckpointError;
 use crate::decider::error::DeciderError;
 use crate::files::FileError;
 use crate::fold::error::FoldError;
@@ -34,6 +35,9 @@ pub enum Error {
     /// A program or a proof is not what it should be.
     #[error(transparent)]
     Artefact(#[from] ArtefactError),
+    /// A checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(Box<CheckpointError>),
     /// A vector has the wrong length.
     #[error("{what}: expected {expected} values, got {got}; use the shape that the model declares")]
     Length {

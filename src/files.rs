@@ -17,10 +17,11 @@
 //! returns an error on any bytes and allocates no more than the bytes that are there.
 
 use bincode::config::{self, Config};
+use bincode::error::EncodeError;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,6 +66,8 @@ pub enum Kind {
     SpartanProof,
     /// A Groth16 proof, as a contract takes it.
     Groth16Proof,
+    /// Weight commitments of a program.
+    Commitments,
     /// A proving key of the last proof system.
     ProvingKey,
     /// A verification key of the last proof system.
@@ -82,6 +85,7 @@ impl Kind {
             Kind::FoldedProof => "folded-proof",
             Kind::SpartanProof => "spartan-proof",
             Kind::Groth16Proof => "groth16-proof",
+            Kind::Commitments => "commitments",
             Kind::ProvingKey => "proving-key",
             Kind::VerifyingKey => "verifying-key",
         }
@@ -214,7 +218,7 @@ pub enum FileError {
 
 impl FileError {
     /// An error of the operating system.
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io {
             action,
@@ -430,6 +434,16 @@ impl<W: Write> ContainerWriter<W> {
         self.put(bytes)
     }
 
+    /// Appends the bytes of [`encode_value`] without holding them in memory.
+    ///
+    /// # Errors
+    /// Those of [`ContainerWriter::write`], and when the value refuses to be serialised.
+    pub fn write_value(&mut self, value: &impl Serialize) -> Result<(), FormatError> {
+        let mut output = BufWriter::with_capacity(BLOCK_BYTES as usize, PayloadWriter(self));
+        encode_into(value, &mut output)?;
+        Ok(output.flush()?)
+    }
+
     /// Writes the digest and returns the output.
     ///
     /// # Errors
@@ -514,6 +528,36 @@ impl<R: Read> ContainerReader<R> {
         Ok(())
     }
 
+    /// Reads over bytes of the payload.
+    ///
+    /// # Errors
+    /// Those of [`ContainerReader::read`].
+    pub fn skip(&mut self, bytes: u64) -> Result<(), FormatError> {
+        let mut block = vec![0; bytes.min(BLOCK_BYTES) as usize];
+        let mut left = bytes;
+        while left > 0 {
+            let size = left.min(BLOCK_BYTES);
+            self.read(block.get_mut(..size as usize).unwrap_or_default())?;
+            left -= size;
+        }
+        Ok(())
+    }
+
+    /// Decodes a value from all that is left of the payload, with the bound on memory of
+    /// [`decode_value`], without holding the bytes in memory.
+    ///
+    /// # Errors
+    /// Those of [`decode_value`].
+    pub fn read_value<T: DeserializeOwned>(&mut self) -> Result<T, FormatError> {
+        let claims = self.left.saturating_mul(16);
+        let mut input = BufReader::with_capacity(BLOCK_BYTES as usize, PayloadReader(self));
+        let value = decode_from(&mut input, claims)?;
+        match input.buffer().len() as u64 + self.left {
+            0 => Ok(value),
+            left => Err(left_over(left)),
+        }
+    }
+
     /// Checks that the payload was read in full, that the digest matches and that nothing follows.
     ///
     /// # Errors
@@ -544,8 +588,41 @@ impl<R: Read> ContainerReader<R> {
     }
 }
 
+/// The payload of a container that is written, as a plain output.
+struct PayloadWriter<'a, W>(&'a mut ContainerWriter<W>);
+
+impl<W: Write> Write for PayloadWriter<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(into_io)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The payload of a container that is read, as a plain input.
+struct PayloadReader<'a, R>(&'a mut ContainerReader<R>);
+
+impl<R: Read> Read for PayloadReader<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let size = (buffer.len() as u64).min(self.0.left) as usize;
+        let target = buffer.get_mut(..size).unwrap_or_default();
+        self.0.read(target).map_err(into_io)?;
+        Ok(size)
+    }
+}
+
+fn into_io(error: FormatError) -> io::Error {
+    match error {
+        FormatError::Io(error) => error,
+        other => io::Error::other(other),
+    }
+}
+
 /// The header at the start of an input, and the digest state after it.
-fn read_header_from(input: &mut impl Read) -> Result<(Header, Sha256), FormatError> {
+pub(crate) fn read_header_from(input: &mut impl Read) -> Result<(Header, Sha256), FormatError> {
     let mut bytes = [0; HEADER_BYTES];
     let length = fill(input, &mut bytes)?;
     let header = Header::decode(&bytes, length)?;
@@ -596,6 +673,37 @@ pub fn encode_value(value: &impl Serialize) -> Result<Vec<u8>, FormatError> {
     })
 }
 
+/// Bytes that [`encode_value`] gives for a value.
+///
+/// # Errors
+/// When the value refuses to be serialised.
+pub fn encoded_length(value: &impl Serialize) -> Result<u64, FormatError> {
+    struct Count(u64);
+    impl Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    encode_into(value, &mut count)?;
+    Ok(count.0)
+}
+
+/// Writes the bytes of [`encode_value`]. What the output refuses is an error of the output.
+fn encode_into(value: &impl Serialize, output: &mut impl Write) -> Result<(), FormatError> {
+    match bincode::serde::encode_into_std_write(value, output, config::standard()) {
+        Ok(_) => Ok(()),
+        Err(EncodeError::Io { inner, .. }) => Err(FormatError::Io(inner)),
+        Err(error) => Err(FormatError::Encoding {
+            reason: error.to_string(),
+        }),
+    }
+}
+
 /// The value that all of `bytes` encode.
 ///
 /// Memory is bounded: the decoder may claim 16 bytes for every byte present (the widest integer in
@@ -605,33 +713,45 @@ pub fn encode_value(value: &impl Serialize) -> Result<Vec<u8>, FormatError> {
 /// # Errors
 /// [`FormatError::Payload`] when the bytes decode to no value, or when bytes are left over.
 pub fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
+    let mut rest = bytes;
+    let value = decode_from(&mut rest, (bytes.len() as u64).saturating_mul(16))?;
+    match rest.len() as u64 {
+        0 => Ok(value),
+        left => Err(left_over(left)),
+    }
+}
+
+/// Decodes a value under the least limit that lets the decoder claim `claims` bytes.
+fn decode_from<T: DeserializeOwned>(input: &mut impl Read, claims: u64) -> Result<T, FormatError> {
     const SMALL: usize = 1 << 20;
     const MEDIUM: usize = 1 << 26;
     const LARGE: usize = u32::MAX as usize;
     let standard = config::standard();
-    let claims = bytes.len().saturating_mul(16);
-    if claims <= SMALL {
-        decode_with(bytes, standard.with_limit::<SMALL>())
-    } else if claims <= MEDIUM {
-        decode_with(bytes, standard.with_limit::<MEDIUM>())
-    } else if claims <= LARGE {
-        decode_with(bytes, standard.with_limit::<LARGE>())
+    if claims <= SMALL as u64 {
+        decode_with(input, standard.with_limit::<SMALL>())
+    } else if claims <= MEDIUM as u64 {
+        decode_with(input, standard.with_limit::<MEDIUM>())
+    } else if claims <= LARGE as u64 {
+        decode_with(input, standard.with_limit::<LARGE>())
     } else {
-        decode_with(bytes, standard.with_limit::<{ isize::MAX as usize }>())
+        decode_with(input, standard.with_limit::<{ isize::MAX as usize }>())
     }
 }
 
 /// Decodes under one configuration.
-fn decode_with<T: DeserializeOwned>(bytes: &[u8], limits: impl Config) -> Result<T, FormatError> {
-    let (value, used) =
-        bincode::serde::decode_from_slice(bytes, limits).map_err(|error| FormatError::Payload {
-            reason: error.to_string(),
-        })?;
-    match bytes.len().saturating_sub(used) {
-        0 => Ok(value),
-        left => Err(FormatError::Payload {
-            reason: format!("{left} bytes follow the value"),
-        }),
+fn decode_with<T: DeserializeOwned>(
+    input: &mut impl Read,
+    limits: impl Config,
+) -> Result<T, FormatError> {
+    bincode::serde::decode_from_std_read(input, limits).map_err(|error| FormatError::Payload {
+        reason: error.to_string(),
+    })
+}
+
+/// Bytes follow what should be the end of a payload.
+fn left_over(left: u64) -> FormatError {
+    FormatError::Payload {
+        reason: format!("{left} bytes follow the value"),
     }
 }
 
@@ -670,19 +790,65 @@ impl AtomicFile {
     /// # Errors
     /// [`FileError::Io`]; the target is then what it was before.
     pub fn commit(mut self) -> Result<(), FileError> {
-        let target = self.target.clone();
-        self.output
-            .flush()
-            .map_err(FileError::io("write", &target))?;
-        self.output
-            .get_ref()
-            .sync_all()
-            .map_err(FileError::io("write", &target))?;
-        fs::rename(&self.temporary, &target).map_err(FileError::io("replace", &target))?;
-        self.renamed = true;
-        sync_directory(directory_of(&target));
+        self.place(Placement::Replace)?;
+        // Not every file system can do this, and the content is safe either way.
+        let _ = sync_directory(directory_of(&self.target));
         Ok(())
     }
+
+    /// [`AtomicFile::commit`] for a file that one process at a time works with: it is locked before
+    /// it appears, until the returned handle is dropped or the process ends, and it is on the disk
+    /// under its name when this returns. Where a file system knows no locks there is none.
+    ///
+    /// # Errors
+    /// [`FileError::Io`]. Unless the directory could not be synced, the target is what it was before;
+    /// with [`Placement::New`] also when there is one.
+    pub fn commit_locked(mut self, placement: Placement) -> Result<File, FileError> {
+        let failed = || FileError::io("lock", &self.target);
+        let file = self.output.get_ref().try_clone().map_err(failed())?;
+        // The name is not known to others yet, so nobody else holds a lock.
+        let _ = file.try_lock();
+        self.place(placement)?;
+        let directory = directory_of(&self.target);
+        match sync_directory(directory) {
+            Err(error) if !cannot_sync(&error) => Err(FileError::io("sync", directory)(error)),
+            _ => Ok(file),
+        }
+    }
+
+    /// Flushes the content to the disk and gives it its name.
+    fn place(&mut self, placement: Placement) -> Result<(), FileError> {
+        let target = &self.target;
+        self.output
+            .flush()
+            .and_then(|()| self.output.get_ref().sync_all())
+            .map_err(FileError::io("write", target))?;
+        match placement {
+            Placement::Replace => {
+                fs::rename(&self.temporary, target).map_err(FileError::io("replace", target))?;
+                self.renamed = true;
+            }
+            // A link never replaces a file. The temporary name goes when this value is dropped.
+            Placement::New => match fs::hard_link(&self.temporary, target) {
+                Err(error) if target.symlink_metadata().is_ok() => {
+                    return Err(FileError::io("create", target)(error));
+                }
+                // A file system without links.
+                Err(_) => return self.place(Placement::Replace),
+                Ok(()) => {}
+            },
+        }
+        Ok(())
+    }
+}
+
+/// What [`AtomicFile::commit_locked`] does about a file that has the name already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Replaces it.
+    Replace,
+    /// Fails, with [`io::ErrorKind::AlreadyExists`].
+    New,
 }
 
 impl Write for AtomicFile {
@@ -753,15 +919,54 @@ fn open_new(path: &Path, access: Access) -> io::Result<File> {
     options.open(path)
 }
 
-/// Asks for the directory entry to reach the disk. Not every file system can do this, and the
-/// file's content is safe either way, so failures are ignored.
-fn sync_directory(directory: &Path) {
+/// Asks for the directory entry to reach the disk.
+fn sync_directory(directory: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    if let Ok(handle) = File::open(directory) {
-        let _ = handle.sync_all();
-    }
+    File::open(directory)?.sync_all()?;
     #[cfg(not(unix))]
     let _ = directory;
+    Ok(())
+}
+
+/// Whether a file system says that it cannot sync directories, and not that syncing failed.
+fn cannot_sync(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+    )
+}
+
+/// Opens a file and locks it, until the handle is dropped or the process ends; `None` when another
+/// process holds the lock. Where a file system knows no locks there is none.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn open_locked(path: &Path) -> Result<Option<File>, FileError> {
+    loop {
+        let file = File::open(path).map_err(FileError::io("open", path))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Ok(None);
+        }
+        // The holder of the lock may have replaced the file in between.
+        if is_at(&file, path).map_err(FileError::io("open", path))? {
+            return Ok(Some(file));
+        }
+    }
+}
+
+/// Whether the file that has this name is the one that was opened.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let (opened, named) = (file.metadata()?, fs::metadata(path)?);
+        Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        Ok(true)
+    }
 }
 
 /// Writes a file of any format atomically.
@@ -773,6 +978,38 @@ pub fn write_bytes(path: &Path, access: Access, bytes: &[u8]) -> Result<(), File
     file.write_all(bytes)
         .map_err(FileError::io("write", path))?;
     file.commit()
+}
+
+/// Removes the hidden files that killed processes left behind while they wrote `target`. To be called
+/// by a process that nobody else writes `target` beside. What cannot be removed stays.
+pub(crate) fn remove_left_behind(target: &Path) {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let is_left = |file: &str| {
+        let numbers = file
+            .strip_prefix('.')
+            .and_then(|file| file.strip_prefix(name.as_ref()))
+            .and_then(|file| file.strip_suffix(".tmp"));
+        numbers.is_some_and(|numbers| {
+            let mut parts = numbers.split('.');
+            parts.next() == Some("")
+                && parts.clone().count() == 2
+                && parts.all(|part| part.parse::<u64>().is_ok())
+        })
+    };
+    let entries = fs::read_dir(directory_of(target));
+    for entry in entries.into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_left) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Removes a file.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    fs::remove_file(path).map_err(FileError::io("remove", path))
 }
 
 /// Reads a file of any format that has at most `limit` bytes.

@@ -6,13 +6,16 @@
 //! * [`fold`] is the engine: it folds steps that it knows nothing about.
 //! * [`decider`] makes small proofs of what was folded, and verifies them.
 //! * [`session`] puts the two together: proves that a program maps inputs to outputs, and verifies.
+//! * [`run`] is a run between two of its steps, and [`checkpoint`] keeps it on disk.
 //! * [`artefact`], [`proof`], [`key`] and [`files`] keep programs, proofs and commitment keys on disk.
 //!
 //! The library prints nothing and never ends the process: it reports through [`progress::Progress`]
 //! and returns typed errors. Only [`cli`], which the binary is made of, writes to a terminal.
 
 pub mod artefact;
+pub mod checkpoint;
 pub mod cli;
+mod commitments;
 pub mod decider;
 pub mod error;
 pub mod files;
@@ -23,6 +26,7 @@ pub mod model;
 pub mod program;
 pub mod progress;
 pub mod proof;
+pub mod run;
 pub mod session;
 pub mod weights;
 

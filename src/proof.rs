@@ -16,6 +16,7 @@ use crate::session::{Architecture, Inference};
 use foldnet_gadgets::cycle::{Bn254, Cycle};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 use std::path::Path;
 
 /// The largest succinct proof: statements are most of it.
@@ -71,16 +72,31 @@ impl Proof {
     /// [`ArtefactError`] for a file that cannot be read, is no proof, or asks for too much.
     pub fn read(path: &Path) -> Result<Self, ArtefactError> {
         let kind = files::read_header(path)?.kind;
+        let file = files::open(path)?;
+        Self::decode_kind(&kind, file).map_err(named(path))
+    }
+
+    /// Decodes a succinct proof from the bytes of its file; never panics, whatever the bytes are.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, ArtefactError> {
+        let kind = files::read_header_from(&mut &*bytes)?.0.kind;
+        Self::decode_kind(&kind, bytes)
+    }
+
+    /// Decodes a proof of the kind that the header names.
+    fn decode_kind(kind: &str, input: impl Read) -> Result<Self, ArtefactError> {
         if kind == Kind::SpartanProof.name() {
-            let proof: SpartanProof = read(path, Kind::SpartanProof)?;
-            check(&proof.about).map_err(named(path))?;
+            let proof: SpartanProof = decode(input, Kind::SpartanProof)?;
+            check(&proof.about)?;
             Ok(Proof::Spartan(Box::new(proof)))
         } else if kind == Kind::Groth16Proof.name() {
-            let proof: Groth16Proof = read(path, Kind::Groth16Proof)?;
-            check(&proof.about).map_err(named(path))?;
+            let proof: Groth16Proof = decode(input, Kind::Groth16Proof)?;
+            check(&proof.about)?;
             Ok(Proof::Groth16(Box::new(proof)))
         } else {
-            Ok(Proof::Folded(Box::new(FoldedProof::read(path)?)))
+            Ok(Proof::Folded(Box::new(FoldedProof::decode(input)?)))
         }
     }
 
@@ -118,38 +134,53 @@ fn check(about: &About) -> Result<(), ArtefactError> {
     statement.map_err(ArtefactError::of_proof)
 }
 
-fn read<T: DeserializeOwned>(path: &Path, kind: Kind) -> Result<T, ArtefactError> {
-    Ok(files::read_value(
-        path,
-        kind,
-        Bn254::NAME,
-        LARGEST_SUCCINCT_PROOF,
-    )?)
+fn decode<T: DeserializeOwned>(input: impl Read, kind: Kind) -> Result<T, ArtefactError> {
+    let payload = files::decode_container(input, kind, Bn254::NAME, LARGEST_SUCCINCT_PROOF)?;
+    Ok(files::decode_value(&payload)?)
 }
 
-fn write(path: &Path, kind: Kind, value: &impl Serialize) -> Result<u64, ArtefactError> {
+fn encode(kind: Kind, value: &impl Serialize) -> Result<Vec<u8>, ArtefactError> {
     let payload = files::encode_value(value)?;
-    let bytes = files::encode_container(kind, Bn254::NAME, &payload)?;
-    files::write_bytes(path, Access::Public, &bytes)?;
+    Ok(files::encode_container(kind, Bn254::NAME, &payload)?)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<u64, ArtefactError> {
+    files::write_bytes(path, Access::Public, bytes)?;
     Ok(bytes.len() as u64)
 }
 
 impl SpartanProof {
+    /// The bytes of the proof's file.
+    ///
+    /// # Errors
+    /// [`ArtefactError::Format`].
+    pub fn encode(&self) -> Result<Vec<u8>, ArtefactError> {
+        encode(Kind::SpartanProof, self)
+    }
+
     /// Writes the proof; returns its length in bytes.
     ///
     /// # Errors
     /// [`ArtefactError::File`] and [`ArtefactError::Format`].
     pub fn write(&self, path: &Path) -> Result<u64, ArtefactError> {
-        write(path, Kind::SpartanProof, self)
+        write(path, &self.encode()?)
     }
 }
 
 impl Groth16Proof {
+    /// The bytes of the proof's file.
+    ///
+    /// # Errors
+    /// [`ArtefactError::Format`].
+    pub fn encode(&self) -> Result<Vec<u8>, ArtefactError> {
+        encode(Kind::Groth16Proof, self)
+    }
+
     /// Writes the proof; returns its length in bytes.
     ///
     /// # Errors
     /// [`ArtefactError::File`] and [`ArtefactError::Format`].
     pub fn write(&self, path: &Path) -> Result<u64, ArtefactError> {
-        write(path, Kind::Groth16Proof, self)
+        write(path, &self.encode()?)
     }
 }

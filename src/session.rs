@@ -4,17 +4,18 @@ use crate::artefact::check_architecture;
 use crate::decider::spartan::Shapes;
 use crate::error::Error;
 use crate::fold::params::Params;
-use crate::fold::prover::{Recursion, Start, Step, StepWeights};
+use crate::fold::prover::{Recursion, Start};
 use crate::fold::verifier::{self, Statement};
 use crate::key::KeyCache;
 use crate::key::source::KeySource;
 use crate::program::{Outline, Program, Tensor, activations};
 use crate::progress::{Progress, Stage};
+use crate::run::{Job, RunState};
 use ff::Field;
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::hash::HashConstants;
-use foldnet_layers::graph::{Graph, GraphShape, SaltedTrace};
+use foldnet_layers::graph::{Graph, GraphShape};
 use foldnet_layers::tensor;
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 
 /// The blind of every public weight commitment: fixed, and not zero, so that a block of zeros does
 /// not commit to the identity.
-const PUBLIC_BLIND: u64 = 1;
+pub(crate) const PUBLIC_BLIND: u64 = 1;
 
 /// The architecture of a program: all that parameters are rebuilt from.
 ///
@@ -92,8 +93,8 @@ pub struct Inference {
 /// The weight commitments of a program and the model id that they make.
 #[derive(Clone, Debug)]
 pub struct Committed<C: Cycle> {
-    /// One commitment a step.
-    pub commitments: Vec<Commitment<C::Primary>>,
+    /// One commitment a step; none where its kind has no weights.
+    pub commitments: Vec<Option<Commitment<C::Primary>>>,
     /// The model id.
     pub model: C::F,
 }
@@ -183,20 +184,12 @@ impl<C: Cycle> Session<C> {
         let steps = &program.outline().steps;
         progress.start(Stage::Model, steps.len() as u64);
         let mut commitments = Vec::with_capacity(steps.len());
-        let blind = C::F::from(PUBLIC_BLIND);
-        for (i, step) in steps.iter().enumerate() {
-            let weights = program.weights(i)?;
-            let point = self.params.key().commit_small(weights.entries(), blind)?;
-            commitments.push((step.kind, Some(Commitment::new(point))));
-            progress.advance(i as u64 + 1);
+        for step in 0..steps.len() {
+            commitments.push(self.commit_step(program, step)?);
+            progress.advance(step as u64 + 1);
         }
         progress.finish();
-        let model = self.params.model_id(&commitments)?;
-        let commitments = commitments
-            .into_iter()
-            .filter_map(|(_, point)| point)
-            .collect();
-        Ok(Committed { commitments, model })
+        self.committed(program, commitments)
     }
 
     /// Folds one inference after the other into one run, from start instances as `start` says:
@@ -213,70 +206,47 @@ impl<C: Cycle> Session<C> {
         rng: &mut R,
     ) -> Result<(Recursion<C>, Vec<Inference>, Timing), Error> {
         let mut timing = Timing::default();
-        let outline = program.outline();
-        let padded = inputs
-            .iter()
-            .map(|input| outline.input.pad("input", input))
-            .collect::<Result<Vec<_>, _>>()?;
-        let digest = |values: &[i64]| tensor::digest(&self.hash, values, outline.bits, C::F::ZERO);
-        let digests: Vec<C::F> = padded.iter().map(|input| digest(input)).collect();
-        let Some(first) = digests.first() else {
-            return Err(Error::Length {
-                what: "inputs",
-                expected: 1,
-                got: 0,
-            });
-        };
         let clock = Instant::now();
-        let mut run = Recursion::begin(&self.params, committed.model, *first, start, rng)?;
+        let mut run = RunState::begin(self, committed.model, inputs, start, rng)?;
         timing.start = clock.elapsed();
-        progress.start(Stage::Fold, (outline.steps.len() * inputs.len()) as u64);
-        let mut inferences = Vec::with_capacity(inputs.len());
-        for (i, (input, padded)) in inputs.iter().zip(padded).enumerate() {
-            let next = *digests.get(i + 1).unwrap_or(first);
-            let mut live = vec![padded];
-            for (j, (step, commitment)) in
-                outline.steps.iter().zip(&committed.commitments).enumerate()
-            {
-                let clock = Instant::now();
-                let table = program.weights(j)?;
-                let trace = outline.run_step(j, &table, &live)?;
-                let kind = self.kind(step.kind)?;
-                live = trace.outputs(kind);
-                let trace = SaltedTrace::public(trace, kind.batch);
-                timing.witness += clock.elapsed();
-                let clock = Instant::now();
-                let blind = C::F::from(PUBLIC_BLIND);
-                let weights = StepWeights {
-                    table: &table,
-                    commitment: *commitment,
-                    blind,
-                };
-                let step = Step {
-                    kind: step.kind,
-                    trace: &trace,
-                    weights: Some(weights),
-                    inputs: &[],
-                    next_input: next,
-                };
-                run.step(&self.params, &step, rng)?;
-                timing.fold += clock.elapsed();
-                progress.advance(run.index);
-            }
-            let mut output = live.concat();
-            output.truncate(outline.output.length);
-            inferences.push(Inference {
-                input: input.clone(),
-                output,
-            });
-        }
-        progress.finish();
-        Ok((run, inferences, timing))
+        let job = Job {
+            session: self,
+            program,
+            committed,
+            inputs,
+        };
+        job.fold(&mut run, &mut timing, progress, &mut |_| {}, rng)?;
+        let inferences = run.inferences(inputs);
+        Ok((run.recursion, inferences, timing))
     }
 
-    fn kind(&self, kind: usize) -> Result<&GraphShape, Error> {
-        let shape = self.architecture.kinds.get(kind);
-        shape.ok_or(Error::Program("a step names no kind"))
+    /// The digest of one input, as the step circuits compute it.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for another number of activations.
+    pub(crate) fn input_digest(&self, input: &[i64]) -> Result<C::F, Error> {
+        let padded = self.architecture.input.pad("input", input)?;
+        Ok(self.tensor_digest(&padded))
+    }
+
+    /// The digest of the live tensors of one inference.
+    pub(crate) fn tensor_digest(&self, values: &[i64]) -> C::F {
+        tensor::digest(&self.hash, values, self.architecture.bits, C::F::ZERO)
+    }
+
+    /// The digest of the live tensors of a step: of every inference its slices of all tensors.
+    pub(crate) fn live_digest(&self, live: &[Vec<i64>]) -> C::F {
+        let batch = self.params.inferences();
+        let slices = |inference: usize| {
+            let slice = |tensor: &Vec<i64>| {
+                let length = tensor.len() / batch;
+                let values = tensor.iter().skip(inference * length).take(length);
+                values.copied().collect::<Vec<i64>>()
+            };
+            live.iter().flat_map(slice).collect::<Vec<i64>>()
+        };
+        let digests = (0..batch).map(|inference| self.tensor_digest(&slices(inference)));
+        self.params.context.group(&digests.collect::<Vec<_>>())
     }
 
     /// Accepts iff `run` proves that the model maps every input to its output. What is accepted

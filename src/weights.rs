@@ -35,9 +35,6 @@ const DESCRIPTION_LIMIT: u64 = 1 << 28;
 /// Bytes of the container before its payload.
 const HEADER_BYTES: u64 = 52;
 
-/// Bytes read at a time.
-const BLOCK_BYTES: usize = 1 << 16;
-
 /// The weight tables of a program.
 #[derive(Clone, Debug)]
 pub(crate) enum WeightStore {
@@ -49,6 +46,8 @@ pub(crate) enum WeightStore {
         path: PathBuf,
         /// Where each table starts, and what it is.
         tables: Vec<(u64, Table)>,
+        /// SHA-256 of the description, which holds the digest of every table.
+        digest: [u8; 32],
     },
 }
 
@@ -117,12 +116,20 @@ struct Description {
 }
 
 impl WeightStore {
+    /// What identifies the outline and all weights of a file: later reads check tables against it.
+    pub(crate) fn digest(&self) -> Option<[u8; 32]> {
+        match self {
+            WeightStore::Memory(_) => None,
+            WeightStore::File { digest, .. } => Some(*digest),
+        }
+    }
+
     /// The table of a step.
     pub(crate) fn load(&self, step: usize, variables: usize) -> Result<WeightTable, Error> {
         let unknown = || Error::Program("a program has no such step");
         match self {
             WeightStore::Memory(tables) => tables.get(step).cloned().ok_or_else(unknown),
-            WeightStore::File { path, tables } => {
+            WeightStore::File { path, tables, .. } => {
                 let (offset, table) = tables.get(step).ok_or_else(unknown)?;
                 read_table(path, *offset, table, variables)
             }
@@ -200,8 +207,9 @@ impl Program {
     /// [`Error::File`] for a file that is foreign, truncated or damaged; [`Error::Layer`] for a
     /// kind that is not valid; [`Error::Program`] when the parts contradict each other.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let (description, length) =
-            read_description(open(path)?).map_err(FileError::format(path))?;
+        let bytes = read_description(open(path)?).map_err(FileError::format(path))?;
+        let (length, digest) = (bytes.len() as u64, Sha256::digest(&bytes).into());
+        let description = decode_value(&bytes).map_err(FileError::format(path))?;
         let Description { outline, tables } = description;
         outline.check()?;
         if outline.steps.len() != tables.len() {
@@ -219,13 +227,14 @@ impl Program {
         let store = WeightStore::File {
             path: path.to_path_buf(),
             tables: placed,
+            digest,
         };
         Ok(Program::from_parts(outline, store))
     }
 }
 
-/// Reads the whole file, checks its digest, and returns the description and its length.
-fn read_description(input: impl Read) -> Result<(Description, u64), FormatError> {
+/// Reads the whole file, checks its digest, and returns the description.
+fn read_description(input: impl Read) -> Result<Vec<u8>, FormatError> {
     let mut reader = ContainerReader::new(input, Kind::Model, NO_CURVE, FILE_LIMIT)?;
     let mut prefix = [0; 8];
     reader.read(&mut prefix)?;
@@ -236,11 +245,7 @@ fn read_description(input: impl Read) -> Result<(Description, u64), FormatError>
     }
     let mut description = vec![0; length as usize];
     reader.read(&mut description)?;
-    let mut block = vec![0; BLOCK_BYTES];
-    while reader.left() > 0 {
-        let size = reader.left().min(BLOCK_BYTES as u64) as usize;
-        reader.read(block.get_mut(..size).unwrap_or_default())?;
-    }
+    reader.skip(reader.left())?;
     reader.finish()?;
-    Ok((decode_value(&description)?, length))
+    Ok(description)
 }

@@ -97,6 +97,11 @@ fn proof_files() {
 }
 
 #[test]
+fn checkpoints() {
+    attack("checkpoint", 8);
+}
+
+#[test]
 fn openings() {
     attack("opening", CASES);
 }

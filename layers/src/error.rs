@@ -156,3 +156,16 @@ pub enum LayerError {
         got: usize,
     },
 }
+
+impl LayerError {
+    /// The layer that the error is about, if it is about one.
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            LayerError::Parameter { place, .. }
+            | LayerError::Length { place, .. }
+            | LayerError::Operands { place, .. }
+            | LayerError::Accumulator { place, .. } => Some(*place),
+            _ => None,
+        }
+    }
+}

@@ -4,8 +4,8 @@ use super::args::Demo;
 use super::compile::Compiled;
 use super::output::{Report, note};
 use super::progress::TerminalProgress;
-use super::prove::{constraints, fold, sizes, times};
-use super::succinct::{call, decider, judge_groth16, run_contract};
+use super::prove::{constraints, sizes, times};
+use super::succinct::{Backend, Run, call, decider, judge_groth16, run_contract};
 use super::verify::set_up;
 use crate::artefact::show_model_id;
 use crate::decider::keys::Groth16Cache;
@@ -18,6 +18,7 @@ use crate::proof::Proof;
 use anyhow::Context;
 use ff::Field;
 use halo2curves::bn256::Fr;
+use rand_core::OsRng;
 use std::path::Path;
 use std::time::Instant;
 
@@ -59,14 +60,18 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
         .program
         .outline()
         .quantise(pixels, OutOfRange::Saturate)?;
-    let (run, timing) = fold(
-        &session,
-        &compiled.program,
-        &committed,
-        (input.values, Start::Masked),
-        &mut progress,
-    )?;
-    let (proof, [keys, compress]) = run.groth16(Fr::ZERO, cache, &mut progress)?;
+    let start = (&[input.values][..], Start::Masked);
+    let program = &compiled.program;
+    let (recursion, inferences, timing) =
+        session.prove(program, &committed, start, &mut progress, &mut OsRng)?;
+    let run = Run {
+        session: &session,
+        model: committed.model,
+        recursion,
+        inferences,
+    };
+    let backend = Backend::new(&session, cache);
+    let (proof, [keys, compress]) = backend.groth16(run, Fr::ZERO, &mut progress)?;
     let bytes = proof.write(&options.output)?;
     note(format_args!(
         "proof written to {}",

@@ -1,17 +1,16 @@
 //! Making and judging `spartan` and `groth16` proofs.
 
 use super::output::{self, Report};
-use super::progress::TerminalProgress;
 use super::{Rejected, warn_if_insecure_key};
 use crate::decider::error::DeciderError;
 use crate::decider::groth16::{Claimed, Decider};
-use crate::decider::keys::Groth16Cache;
+use crate::decider::keys::{Groth16Cache, Groth16Keys};
 use crate::decider::spartan::{self, Shapes};
 use crate::decider::statement::StatementShape;
 use crate::error::Error;
 use crate::fold::prover::Recursion;
 use crate::progress::{Progress, Stage};
-use crate::proof::{About, Groth16Proof, SpartanProof};
+use crate::proof::{About, Groth16Proof, Proof, SpartanProof};
 use crate::session::{Inference, Session};
 use anyhow::Context;
 use foldnet_compress::evm::{Machine, Parameters, calldata, verify_public};
@@ -21,6 +20,7 @@ use foldnet_gadgets::cycle::Bn254;
 use foldnet_layers::graph::Graph;
 use halo2curves::bn256::Fr;
 use rand_core::OsRng;
+use std::cell::OnceCell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -57,19 +57,72 @@ impl Run<'_> {
             inferences: self.inferences.clone(),
         }
     }
+}
+
+/// What succinct proofs need beside a run: made or loaded when the first one is made, and kept for
+/// those that follow.
+#[derive(Debug)]
+pub(super) struct Backend<'a> {
+    session: &'a Session<Bn254>,
+    cache: Option<&'a Path>,
+    shapes: OnceCell<Shapes<Bn254>>,
+    /// The keys, and the number of inferences that they are for.
+    keys: OnceCell<(usize, Groth16Keys)>,
+}
+
+impl<'a> Backend<'a> {
+    /// For the runs of a session, with keys in a directory.
+    pub(super) fn new(session: &'a Session<Bn254>, cache: Option<&'a Path>) -> Self {
+        Backend {
+            session,
+            cache,
+            shapes: OnceCell::new(),
+            keys: OnceCell::new(),
+        }
+    }
+
+    fn shapes(&self) -> anyhow::Result<&Shapes<Bn254>> {
+        if let Some(shapes) = self.shapes.get() {
+            return Ok(shapes);
+        }
+        let shapes = self.session.shapes()?;
+        Ok(self.shapes.get_or_init(|| shapes))
+    }
+
+    fn keys(
+        &self,
+        decider: &Decider<'_, Graph<Fr>>,
+        progress: &mut dyn Progress,
+    ) -> anyhow::Result<&Groth16Keys> {
+        let inferences = decider.statement.inferences;
+        if self.keys.get().is_none() {
+            let keys = Groth16Cache::new(decider, self.cache)
+                .load_or_create(decider, progress, &mut OsRng)
+                .map_err(Error::from)?;
+            warn_if_insecure_key(self.session, keys.proving.insecure());
+            let _ = self.keys.set((inferences, keys));
+        }
+        match self.keys.get() {
+            Some((number, keys)) if *number == inferences => Ok(keys),
+            _ => {
+                anyhow::bail!("keys for another number of inferences are in use; this is a defect")
+            }
+        }
+    }
 
     /// A `spartan` proof, and how long it took.
     pub(super) fn spartan(
-        self,
-        progress: &mut TerminalProgress,
+        &self,
+        run: Run<'_>,
+        progress: &mut dyn Progress,
     ) -> anyhow::Result<(SpartanProof, Duration)> {
         let clock = Instant::now();
         progress.start(Stage::Prove, 1);
-        let about = self.about();
-        let statement = self.session.statement(self.model, &self.inferences)?;
-        let shapes = self.session.shapes()?;
+        let about = run.about();
+        let statement = self.session.statement(run.model, &run.inferences)?;
         let params = self.session.params();
-        let proof = spartan::prove(params, &shapes, self.recursion, &statement, &mut OsRng);
+        let shapes = self.shapes()?;
+        let proof = spartan::prove(params, shapes, run.recursion, &statement, &mut OsRng);
         let proof = proof.map_err(Error::from)?;
         progress.finish();
         Ok((SpartanProof { about, proof }, clock.elapsed()))
@@ -77,24 +130,20 @@ impl Run<'_> {
 
     /// A `groth16` proof, and how long the keys and the proof took.
     pub(super) fn groth16(
-        self,
+        &self,
+        run: Run<'_>,
         context: Fr,
-        cache: Option<&Path>,
-        progress: &mut TerminalProgress,
+        progress: &mut dyn Progress,
     ) -> anyhow::Result<(Groth16Proof, [Duration; 2])> {
         let clock = Instant::now();
-        let about = self.about();
-        let digests = self.session.statement(self.model, &self.inferences)?;
-        let shapes = self.session.shapes()?;
-        let decider = decider(self.session, &shapes, self.inferences.len());
-        let keys = Groth16Cache::new(&decider, cache)
-            .load_or_create(&decider, progress, &mut OsRng)
-            .map_err(Error::from)?;
-        warn_if_insecure_key(self.session, keys.proving.insecure());
+        let about = run.about();
+        let digests = self.session.statement(run.model, &run.inferences)?;
+        let decider = decider(self.session, self.shapes()?, run.inferences.len());
+        let keys = self.keys(&decider, progress)?;
         let key_time = clock.elapsed();
         let clock = Instant::now();
         progress.start(Stage::Compress, 1);
-        let elements = decider.statement.pack::<Fr>(&self.inferences)?;
+        let elements = decider.statement.pack::<Fr>(&run.inferences)?;
         let claimed = Claimed {
             digests: &digests,
             elements: &elements,
@@ -102,7 +151,7 @@ impl Run<'_> {
         };
         let key = (&keys.proving, &keys.shape);
         let proof = decider
-            .prove(key, self.recursion, &claimed, &mut OsRng)
+            .prove(key, run.recursion, &claimed, &mut OsRng)
             .map_err(Error::from)?;
         progress.finish();
         let proof = Groth16Proof {
@@ -112,6 +161,36 @@ impl Run<'_> {
             proof: proof.to_bytes(),
         };
         Ok((proof, [key_time, clock.elapsed()]))
+    }
+
+    /// Verifies a succinct proof as any verifier does, under the keys in use.
+    pub(super) fn judge(&self, model: Fr, proof: &Proof) -> anyhow::Result<()> {
+        match proof {
+            Proof::Folded(proof) => {
+                let verdict = self
+                    .session
+                    .verify(&proof.recursion, model, &proof.inferences);
+                verdict?;
+            }
+            Proof::Spartan(proof) => {
+                let statement = self.session.statement(model, &proof.about.inferences)?;
+                let params = self.session.params();
+                spartan::verify(params, self.shapes()?, &statement, &proof.proof)
+                    .map_err(Error::from)?;
+            }
+            Proof::Groth16(proof) => {
+                let inferences = proof.about.inferences.len();
+                let decider = decider(self.session, self.shapes()?, inferences);
+                let known = self.keys.get().filter(|(number, _)| *number == inferences);
+                let key = match known {
+                    Some((_, keys)) => keys.proving.verifying_key().clone(),
+                    None => verifying_key(&decider, None, self.cache)?,
+                };
+                let call = parameters_and_statement((model, &key), &decider, proof)?;
+                judge_groth16(&call, proof)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -164,7 +243,7 @@ pub(super) fn verifying_key(
     )
 }
 
-/// The contract's parameters and statement for a proof.
+/// The contract's parameters and statement for a proof; says what a caller should know about the key.
 pub(super) fn call(
     session: &Session<Bn254>,
     (model, key): (Fr, &VerifyingKey),
@@ -175,6 +254,14 @@ pub(super) fn call(
     if key.identity().0 != proof.key {
         output::note("the proof says that it was made for another verifying key");
     }
+    parameters_and_statement((model, key), decider, proof)
+}
+
+fn parameters_and_statement(
+    (model, key): (Fr, &VerifyingKey),
+    decider: &Decider<'_, Graph<Fr>>,
+    proof: &Groth16Proof,
+) -> anyhow::Result<Call> {
     let elements = decider.statement.pack::<Fr>(&proof.about.inferences)?;
     let statement = [&proof.context].into_iter().chain(&elements);
     Ok(Call {

@@ -184,6 +184,7 @@ fn fields(inputs: &Forged) -> BTreeSet<&'static str> {
         accumulator,
         // Not read where no step follows.
         weights: _,
+        inferences: _,
         next_input: _,
     } = recursion;
     let State {

@@ -7,6 +7,7 @@
 
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use fixture::{Fixture, Shape as Sizes};
+use foldnet::checkpoint::{Checkpoint, Found, Goal, Interval, Opened};
 use foldnet::decider::spartan;
 use foldnet::files::{self, Access, Kind};
 use foldnet::fold::prover::Start;
@@ -16,7 +17,8 @@ use foldnet::model::random;
 use foldnet::program::Program;
 use foldnet::progress::Silent;
 use foldnet::proof::{About, Groth16Proof, Proof, SpartanProof};
-use foldnet::session::{Architecture, Session};
+use foldnet::run::{Job, RunState};
+use foldnet::session::{Architecture, Committed, Session, Timing};
 use foldnet_compress::arithmetic::NativePrimary;
 use foldnet_compress::evm::{ContractProof, verify_public};
 use foldnet_compress::groth16::{self, Circuit, ProvingKey, Shape, VerifyingKey};
@@ -53,11 +55,16 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target {
         name: "proof_file",
         seeds: proof_file_seeds,
         run: proof_file,
+    },
+    Target {
+        name: "checkpoint",
+        seeds: checkpoint_seeds,
+        run: checkpoint,
     },
     Target {
         name: "opening",
@@ -140,6 +147,11 @@ fn sealed(bytes: &[u8], digest: Sha256) -> Vec<u8> {
 
 // Proof files
 
+fn small_program() -> Program {
+    let network = random::network(1, 4, 5).expect("a network");
+    Program::new("fuzz", &network, &PlanOptions::default()).expect("a program")
+}
+
 /// A small network, proven.
 struct Network {
     session: Session<Bn254>,
@@ -149,8 +161,7 @@ struct Network {
 }
 
 static NETWORK: LazyLock<Network> = LazyLock::new(|| {
-    let network = random::network(1, 4, 5).expect("a network");
-    let program = Program::new("fuzz", &network, &PlanOptions::default()).expect("a program");
+    let program = small_program();
     let architecture = Architecture::from(program.outline());
     let session = Session::new(&architecture, None, &mut Silent).expect("a session");
     let committed = session.commit(&program, &mut Silent).expect("committed");
@@ -222,6 +233,117 @@ fn proof_file(bytes: &[u8]) {
     };
     let verdict = spartan::verify(session.params(), &network.shapes, &statement, &proof.proof);
     assert!(verdict.is_err() || *proof == network.proof, "a forgery");
+}
+
+// Checkpoints
+
+/// A run of two inferences of the small network, and where its checkpoint is.
+struct Stopped {
+    program: Program,
+    committed: Committed<Bn254>,
+    inputs: Vec<Vec<i64>>,
+    _folder: TempDir,
+    path: PathBuf,
+}
+
+const NEVER: Interval = Interval {
+    steps: None,
+    time: None,
+};
+
+static STOPPED: LazyLock<Stopped> = LazyLock::new(|| {
+    let program = small_program();
+    let committed = NETWORK.session.commit(&program, &mut Silent);
+    let mut rng = ChaCha20Rng::seed_from_u64(2);
+    let inputs = (0..2).map(|_| random::input(4, &mut rng)).collect();
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    Stopped {
+        program,
+        committed: committed.expect("committed"),
+        inputs,
+        path: folder.path().join("run.state"),
+        _folder: folder,
+    }
+});
+
+impl Stopped {
+    fn job(&self) -> Job<'_, Bn254> {
+        Job {
+            session: &NETWORK.session,
+            program: &self.program,
+            committed: &self.committed,
+            inputs: &self.inputs,
+        }
+    }
+
+    /// The payload of the checkpoint.
+    fn payload(&self) -> Vec<u8> {
+        let header = files::read_header(&self.path).expect("a header");
+        let bytes = std::fs::read(&self.path).expect("read");
+        let start = bytes.len() - 32 - header.payload_bytes as usize;
+        unsealed(bytes).split_off(start)
+    }
+}
+
+fn goal() -> Goal<Bn254> {
+    Goal {
+        proof: "spartan",
+        context: Fr::from(0),
+    }
+}
+
+/// A checkpoint before the first step, one after it, and one whose proof is being published.
+fn checkpoint_seeds() -> Vec<Vec<u8>> {
+    let stopped = &*STOPPED;
+    let job = stopped.job();
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    let _ = std::fs::remove_file(&stopped.path);
+    let made = Checkpoint::create(&stopped.path, &job, &goal(), NEVER, &mut rng);
+    let mut checkpoint = made.expect("created");
+    let mut seeds = vec![stopped.payload()];
+    let model = stopped.committed.model;
+    let start = Start::Masked;
+    let run = RunState::begin(job.session, model, job.inputs, start, &mut rng);
+    let mut save = |state: &RunState<Bn254>| {
+        if state.recursion.index == 1 {
+            checkpoint.save(state).expect("saved");
+            seeds.push(stopped.payload());
+        }
+    };
+    let mut timing = Timing::default();
+    let mut run = run.expect("begun");
+    job.fold(&mut run, &mut timing, &mut Silent, &mut save, &mut rng)
+        .expect("folded");
+    checkpoint.publishing(&[7; 100]).expect("marked");
+    seeds.push(stopped.payload());
+    seeds
+}
+
+/// The payload of a checkpoint: what can be continued is continued, and proves the honest statement
+/// or nothing.
+fn checkpoint(payload: &[u8]) {
+    let bytes = files::encode_container(Kind::State, Bn254::NAME, payload).expect("encoded");
+    let file = file(&bytes);
+    let job = STOPPED.job();
+    let opened = Opened::open(file.path());
+    let Ok((_, found)) = opened.and_then(|opened| opened.resume(&job, &goal(), NEVER)) else {
+        return;
+    };
+    let Found::State(mut run) = found else {
+        return;
+    };
+    let mut rng = ChaCha20Rng::seed_from_u64(4);
+    let mut timing = Timing::default();
+    let folded = job.fold(&mut run, &mut timing, &mut Silent, &mut |_| {}, &mut rng);
+    if folded.is_err() {
+        return;
+    }
+    let model = STOPPED.committed.model;
+    let statement = job.session.statement(model, &run.inferences(job.inputs));
+    let _ = statement.map(|statement| {
+        let (params, shapes) = (job.session.params(), &NETWORK.shapes);
+        spartan::prove(params, shapes, run.recursion, &statement, &mut rng).map(drop)
+    });
 }
 
 // Mercury and the contract

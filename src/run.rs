@@ -1,0 +1,391 @@
+//! Runs: folding all steps of all inferences, one after the other, from any step on.
+//!
+//! Between two steps a run is a [`RunState`]: the recursion, the live tensors and the outputs so far.
+//! Its size does not depend on the depth of the network. Weights are read one step at a time, and
+//! they and the step's values are dropped as soon as the step is folded. A state holds no state of a
+//! random generator: whoever goes on draws afresh.
+
+use crate::error::Error;
+use crate::fold::cyclefold::PUBLIC_INPUTS;
+use crate::fold::params::Params;
+use crate::fold::prover::{LastStep, Recursion, Start, Step, StepWeights};
+use crate::fold::r1cs::{FreshWitness, Instance, Running, Shape};
+use crate::program::{Outline, Program};
+use crate::progress::{Progress, Stage};
+use crate::session::{Committed, Inference, PUBLIC_BLIND, Session, Timing};
+use foldnet_gadgets::commitment::{Commitment, CurveEngine};
+use foldnet_gadgets::cycle::Cycle;
+use foldnet_gadgets::step::StepCircuit;
+use foldnet_layers::graph::{GraphShape, SaltedTrace};
+use foldnet_layers::tensor;
+use rand_core::{CryptoRng, RngCore};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Instant;
+
+/// A run between two steps.
+///
+/// It is a secret unless everything is public. A run that was started masked serves one published
+/// proof: see [`crate::checkpoint`].
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct RunState<C: Cycle> {
+    /// Running instances, accumulator, last step.
+    pub recursion: Recursion<C>,
+    /// The live tensors, with their padding; none between two inferences.
+    pub live: Vec<Vec<i64>>,
+    /// The outputs of the finished inferences.
+    pub outputs: Vec<Vec<i64>>,
+}
+
+/// Activations are secrets: the debug form shows numbers only.
+impl<C: Cycle> fmt::Debug for RunState<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (steps, outputs) = (self.recursion.index, self.outputs.len());
+        write!(f, "RunState({steps} steps, {outputs} outputs)")
+    }
+}
+
+/// Where a run is: how many groups of inferences are finished, which a step carries together, and
+/// which step of the next group comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Position {
+    group: usize,
+    step: usize,
+}
+
+impl Position {
+    fn after(index: u64, outline: &Outline) -> Self {
+        let steps = outline.steps.len().max(1) as u64;
+        let group = usize::try_from(index / steps).unwrap_or(usize::MAX);
+        Position {
+            group,
+            step: (index % steps) as usize,
+        }
+    }
+}
+
+/// The inferences of a group.
+fn group_of<T>(all: &[T], group: usize, batch: usize) -> &[T] {
+    let start = group.saturating_mul(batch);
+    all.get(start..start.saturating_add(batch))
+        .unwrap_or_default()
+}
+
+/// What is folded: the inputs of one run, and what they go through.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a, C: Cycle> {
+    /// Parameters.
+    pub session: &'a Session<C>,
+    /// The program.
+    pub program: &'a Program,
+    /// Its commitments.
+    pub committed: &'a Committed<C>,
+    /// The inputs in order.
+    pub inputs: &'a [Vec<i64>],
+}
+
+impl<C: Cycle> Job<'_, C> {
+    /// Number of steps of the whole run.
+    pub fn steps(&self) -> u64 {
+        let groups = self.inputs.len() / self.batch();
+        (self.program.outline().steps.len() * groups) as u64
+    }
+
+    /// Inferences that a step carries.
+    fn batch(&self) -> usize {
+        self.session.params().inferences().max(1)
+    }
+
+    /// Folds what is left of a run; `watch` sees the state after every step.
+    ///
+    /// # Errors
+    /// Those of the reference evaluation and of folding; [`Error::File`] for weights that do not
+    /// have their digest, before their step is folded. The state is then of no further use.
+    pub fn fold<R: RngCore + CryptoRng>(
+        &self,
+        run: &mut RunState<C>,
+        timing: &mut Timing,
+        progress: &mut dyn Progress,
+        watch: &mut dyn FnMut(&RunState<C>),
+        rng: &mut R,
+    ) -> Result<(), Error> {
+        let outline = self.program.outline();
+        let total = self.steps();
+        progress.start(Stage::Fold, total);
+        progress.advance(run.recursion.index);
+        while run.recursion.index < total {
+            let position = Position::after(run.recursion.index, outline);
+            if position.step == 0 {
+                let inputs = group_of(self.inputs, position.group, self.batch());
+                let padded = inputs.iter().map(|input| outline.input.pad("input", input));
+                run.live = vec![padded.collect::<Result<Vec<_>, _>>()?.concat()];
+            }
+            self.step(run, position, timing, rng)?;
+            watch(run);
+            progress.advance(run.recursion.index);
+        }
+        progress.finish();
+        Ok(())
+    }
+
+    /// Evaluates and folds one step.
+    fn step<R: RngCore + CryptoRng>(
+        &self,
+        run: &mut RunState<C>,
+        position: Position,
+        timing: &mut Timing,
+        rng: &mut R,
+    ) -> Result<(), Error> {
+        let outline = self.program.outline();
+        let unknown = || Error::Program("a program has no such step");
+        let kind = outline.steps.get(position.step).ok_or_else(unknown)?.kind;
+        let shape = outline.kinds.get(kind).ok_or_else(unknown)?;
+        let commitment = self.committed.commitments.get(position.step);
+        let commitment = *commitment.ok_or_else(unknown)?;
+        let last = position.step + 1 == outline.steps.len();
+        let clock = Instant::now();
+        let table = self.program.weights(position.step)?;
+        let trace = outline.run_step(position.step, &table, &run.live)?;
+        let live = trace.outputs(shape);
+        let trace = SaltedTrace::public(trace, shape.batch);
+        let inputs = if last && self.batch() > 1 {
+            self.digests(position.group)?
+        } else {
+            Vec::new()
+        };
+        timing.witness += clock.elapsed();
+        let clock = Instant::now();
+        let step = Step {
+            kind,
+            trace: &trace,
+            weights: commitment.map(|commitment: Commitment<C::Primary>| StepWeights {
+                table: &table,
+                commitment,
+                blind: C::F::from(PUBLIC_BLIND),
+            }),
+            inputs: &inputs,
+            next_input: if last {
+                self.input_after(position.group, run)?
+            } else {
+                run.recursion.start
+            },
+        };
+        run.recursion.step(self.session.params(), &step, rng)?;
+        if last {
+            run.live.clear();
+            run.finish(outline, &live.concat());
+        } else {
+            run.live = live;
+        }
+        timing.fold += clock.elapsed();
+        Ok(())
+    }
+
+    /// The input digests of a group.
+    fn digests(&self, group: usize) -> Result<Vec<C::F>, Error> {
+        let inputs = group_of(self.inputs, group, self.batch());
+        inputs
+            .iter()
+            .map(|input| self.session.input_digest(input))
+            .collect()
+    }
+
+    /// The digest of the inputs after a group; that of the first after the last.
+    fn input_after(&self, group: usize, run: &RunState<C>) -> Result<C::F, Error> {
+        match self.digests(group + 1)?.as_slice() {
+            [] => Ok(run.recursion.start),
+            digests => Ok(self.session.params().context.group(digests)),
+        }
+    }
+}
+
+impl<C: Cycle> RunState<C> {
+    /// The state before the first step.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for no inputs, a number of inputs that is no multiple of those that a step
+    /// carries, and an input of another length; those of the keys.
+    pub fn begin<R: RngCore + CryptoRng>(
+        session: &Session<C>,
+        model: C::F,
+        inputs: &[Vec<i64>],
+        start: Start,
+        rng: &mut R,
+    ) -> Result<Self, Error> {
+        let digests = inputs.iter().map(|input| session.input_digest(input));
+        let digests = digests.collect::<Result<Vec<_>, _>>()?;
+        let batch = session.params().inferences();
+        let Some(first) = digests.get(..batch).filter(|_| digests.len() % batch == 0) else {
+            return Err(Error::Length {
+                what: "inputs, which must fill whole steps",
+                expected: inputs.len().next_multiple_of(batch).max(batch),
+                got: inputs.len(),
+            });
+        };
+        let first = session.params().context.group(first);
+        Ok(RunState {
+            recursion: Recursion::begin(session.params(), model, first, start, rng)?,
+            live: Vec::new(),
+            outputs: Vec::new(),
+        })
+    }
+
+    /// Adds the outputs of a group, which lie one after the other.
+    fn finish(&mut self, outline: &Outline, outputs: &[i64]) {
+        for output in outputs.chunks(outline.output.capacity.max(1)) {
+            let length = outline.output.length.min(output.len());
+            self.outputs.push(output[..length].to_vec());
+        }
+    }
+
+    /// What the run claims by now.
+    pub fn inferences(&self, inputs: &[Vec<i64>]) -> Vec<Inference> {
+        inputs
+            .iter()
+            .zip(&self.outputs)
+            .map(|(input, output)| Inference {
+                input: input.clone(),
+                output: output.clone(),
+            })
+            .collect()
+    }
+
+    /// Whether a state of unknown origin can be continued as a run of this job: every length is that
+    /// of the parameters, and position, tensors and finished inferences are those that the recursion
+    /// has hashed. What it cannot see, a wrong witness for instance, makes a proof that does not
+    /// verify.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn check(&self, job: &Job<'_, C>) -> Result<(), &'static str> {
+        self.check_position(job)?;
+        self.check_statement(job)?;
+        check_recursion(&self.recursion, job.session.params())
+    }
+
+    /// Tensors, outputs and last step are those of the position in the program.
+    fn check_position(&self, job: &Job<'_, C>) -> Result<(), &'static str> {
+        let outline = job.program.outline();
+        let index = self.recursion.index;
+        ensure(index <= job.steps(), "the number of steps")?;
+        let position = Position::after(index, outline);
+        let batch = job.batch();
+        let outputs = self.outputs.len() == position.group.saturating_mul(batch);
+        ensure(outputs, "the number of outputs")?;
+        let (low, high) = tensor::range(outline.bits);
+        let activations = |values: &[i64], length: usize| {
+            values.len() == length && values.iter().all(|v| (low..=high).contains(v))
+        };
+        let lengths = self.outputs.iter();
+        let fit = lengths
+            .into_iter()
+            .all(|o| activations(o, outline.output.length));
+        ensure(fit, "an output")?;
+        let kind = |step: usize| outline.steps.get(step).map(|step| step.kind);
+        let fits = |kind: &GraphShape| {
+            let tensors = self.live.iter().zip(&kind.inputs);
+            self.live.len() == kind.inputs.len()
+                && tensors
+                    .into_iter()
+                    .all(|(live, length)| activations(live, *length))
+        };
+        let live = match position.step {
+            0 => self.live.is_empty(),
+            step => kind(step)
+                .and_then(|kind| outline.kinds.get(kind))
+                .is_some_and(fits),
+        };
+        ensure(live, "the live tensors")?;
+        let before = match position.step {
+            0 => outline.steps.len().checked_sub(1),
+            step => step.checked_sub(1),
+        };
+        let expected = before.filter(|_| index > 0).and_then(kind);
+        let last = self.recursion.last.as_ref().map(|last| last.kind);
+        ensure(last == expected, "the last step")
+    }
+
+    /// The state that the recursion hashes is the one of these inputs and outputs.
+    fn check_statement(&self, job: &Job<'_, C>) -> Result<(), &'static str> {
+        let state = &self.recursion.state;
+        ensure(state.model == job.committed.model, "the model id")?;
+        let count = state.count == self.outputs.len() as u64;
+        ensure(count, "the number of finished inferences")?;
+        let context = &job.session.params().context;
+        let digest = |group: usize| match job.digests(group).ok()?.as_slice() {
+            [] => None,
+            digests => Some(context.group(digests)),
+        };
+        let first = digest(0);
+        ensure(first == Some(self.recursion.start), "the first input")?;
+        let input = digest(self.outputs.len() / job.batch()).or(first);
+        ensure(input == Some(state.input), "the input of the inference")?;
+        let tensors = if self.live.is_empty() {
+            state.input
+        } else {
+            job.session.live_digest(&self.live)
+        };
+        ensure(tensors == state.tensors, "the live tensors")?;
+        let inferences = self.inferences(job.inputs);
+        let statement = job.session.statement(state.model, &inferences);
+        let batch = statement.map(|s| job.session.params().context.batch(&s.inferences));
+        let batch = batch.is_ok_and(|batch| batch == state.batch);
+        ensure(batch, "the finished inferences")
+    }
+}
+
+fn ensure(holds: bool, what: &'static str) -> Result<(), &'static str> {
+    if holds { Ok(()) } else { Err(what) }
+}
+
+/// Every vector has the length that the parameters ask for.
+fn check_recursion<C: Cycle, S: StepCircuit<C::F>>(
+    recursion: &Recursion<C>,
+    params: &Params<C, S>,
+) -> Result<(), &'static str> {
+    let kinds = recursion.running.len() == params.shapes.len();
+    ensure(kinds, "the number of running instances")?;
+    let running = params.shapes.iter().zip(&recursion.running);
+    let fit = running
+        .into_iter()
+        .all(|(shape, running)| fits(shape, running, 2));
+    ensure(fit, "a running instance")?;
+    let cyclefold = fits(&params.cyclefold, &recursion.cyclefold, PUBLIC_INPUTS);
+    ensure(cyclefold, "the CycleFold instance")?;
+    let last = match &recursion.last {
+        None => true,
+        Some(last) => params
+            .shape(last.kind)
+            .is_ok_and(|shape| last_fits(shape, last)),
+    };
+    ensure(last, "the last instance")?;
+    let variables = params.weight_variables;
+    let point = recursion.accumulator.point.len() == variables;
+    let table = recursion.table.len() == 1 << variables;
+    ensure(point && table, "the accumulated weights")
+}
+
+fn fits<E: CurveEngine>(shape: &Shape<E>, (instance, witness): &Running<E>, inputs: usize) -> bool {
+    let Instance { segments, x, .. } = instance;
+    segments.len() == shape.segments().len()
+        && x.len() == inputs
+        && segments_fit(shape, &witness.segments, &witness.blinds)
+        && witness.error.len() == shape.rows()
+}
+
+fn last_fits<C: Cycle>(shape: &Shape<C::Primary>, last: &LastStep<C>) -> bool {
+    let FreshWitness { segments, blinds } = &last.witness;
+    last.instance.segments.len() == shape.segments().len()
+        && last.instance.x.len() == 2
+        && segments_fit(shape, segments, blinds)
+}
+
+fn segments_fit<E: CurveEngine>(
+    shape: &Shape<E>,
+    segments: &[Vec<E::Scalar>],
+    blinds: &[E::Scalar],
+) -> bool {
+    let lengths = segments.iter().map(Vec::len);
+    blinds.len() == segments.len() && lengths.eq(shape.segments().iter().copied())
+}
