@@ -60,6 +60,9 @@ pub struct ImportZkey {
     /// A program of the architecture.
     #[arg(long, value_name = "MODEL.fold")]
     pub model: PathBuf,
+    /// What is private about the proofs that the circuit is for.
+    #[command(flatten)]
+    pub private: Private,
     /// The ceremony's last file. Check it with `snarkjs zkey verify` first.
     #[arg(long, value_name = "FILE")]
     pub zkey: PathBuf,
@@ -146,6 +149,40 @@ impl ProofKind {
     }
 }
 
+/// What can be private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Hidden {
+    /// The proof shows a commitment in place of the input.
+    Input,
+    /// The proof shows a commitment in place of the output.
+    Output,
+    /// The model id says nothing about the weights.
+    Model,
+}
+
+impl Hidden {
+    /// The name, as `--private` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Hidden::Input => "input",
+            Hidden::Output => "output",
+            Hidden::Model => "model",
+        }
+    }
+}
+
+/// What is private.
+#[derive(Args, Debug, Default)]
+pub struct Private {
+    /// What is private, separated by commas; everything else is public.
+    #[arg(long, value_name = "WHAT,...", value_enum, value_delimiter = ',')]
+    pub private: Vec<Hidden>,
+    /// The blinds of a private model: a secret, drawn once, without which its model id is lost
+    /// [default: the program's name, ending in .blinds].
+    #[arg(long, value_name = "FILE")]
+    pub blinds: Option<PathBuf>,
+}
+
 /// Options of `prove`.
 #[derive(Args, Debug)]
 pub struct Prove {
@@ -168,6 +205,10 @@ pub struct Prove {
     /// Clamp input values outside the calibrated range instead of refusing them.
     #[arg(long)]
     pub saturate: bool,
+    /// What the proof does not show. What opens it is written beside the proof, into
+    /// PROOF.input.opening and PROOF.output.opening.
+    #[command(flatten)]
+    pub private: Private,
     /// Against being stopped.
     #[command(flatten)]
     pub keep: Keep,
@@ -211,6 +252,13 @@ pub struct Verify {
     /// Clamp values of --input outside the calibrated range, as `prove --saturate` does.
     #[arg(long, requires = "input")]
     pub saturate: bool,
+    /// What must be private, and nothing else: a commitment in place of values is rejected unless it
+    /// is asked for.
+    #[command(flatten)]
+    pub private: Private,
+    /// What opens a private input or output: the proof is about these values, or rejected.
+    #[arg(long, value_name = "FILE")]
+    pub opening: Vec<PathBuf>,
     /// Derive commitment keys of more than 2^20 points for a proof checked by its model id; large
     /// ones take minutes and gigabytes.
     #[arg(long)]
@@ -247,6 +295,9 @@ pub struct ModelId {
     /// The program.
     #[arg(value_name = "MODEL.fold")]
     pub model: PathBuf,
+    /// With `--private model`: its id under its blinds, which are drawn the first time.
+    #[command(flatten)]
+    pub private: Private,
 }
 
 /// What `export` writes.
@@ -272,6 +323,9 @@ pub struct ExportContract {
     /// The directory to write into.
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
+    /// What is private about the proofs that it takes.
+    #[command(flatten)]
+    pub private: Private,
     /// Export a contract under development keys, for which anyone can forge proofs.
     #[arg(long)]
     pub accept_insecure_development_keys: bool,
@@ -283,6 +337,9 @@ pub struct ExportCircuit {
     /// The program whose architecture the circuit is for.
     #[arg(long, value_name = "MODEL.fold")]
     pub model: PathBuf,
+    /// What is private about the proofs that the circuit is for.
+    #[command(flatten)]
+    pub private: Private,
     /// Where to write the circuit.
     #[arg(short, long, value_name = "CIRCUIT.r1cs")]
     pub output: PathBuf,
@@ -297,6 +354,9 @@ pub struct ExportSnarkjs {
     /// The groth16 proof.
     #[arg(long, value_name = "PROOF")]
     pub proof: PathBuf,
+    /// What is private about it.
+    #[command(flatten)]
+    pub private: Private,
     /// The directory to write into.
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,

@@ -9,6 +9,7 @@ mod demo;
 mod export;
 mod keys;
 mod output;
+mod private;
 pub mod progress;
 mod prove;
 mod runs;
