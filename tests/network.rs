@@ -79,13 +79,13 @@ fn proves_two_inferences<C: KeySource>(insecure_keys: bool) {
     ];
     rejected(verify(model, &crossed), "the inputs and outputs");
     let mut altered = inferences.clone();
-    altered[1].output[0] ^= 1;
+    altered[1].output.values_mut().unwrap()[0] ^= 1;
     rejected(verify(model, &altered), "the inputs and outputs");
     let mut altered = inferences.clone();
-    altered[0].input[3] ^= 1;
+    altered[0].input.values_mut().unwrap()[3] ^= 1;
     rejected(verify(model, &altered), "the first input");
     let mut altered = inferences.clone();
-    altered[0].output[0] = 1 << 20;
+    altered[0].output.values_mut().unwrap()[0] = 1 << 20;
     rejected(verify(model, &altered), "an output");
 }
 

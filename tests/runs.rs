@@ -1,6 +1,7 @@
 //! Runs that stop and go on: from every step, with weights from disk, and with states that were
 //! tampered with.
 
+use foldnet::blinds::WeightBlinds;
 use foldnet::checkpoint::{Checkpoint, CheckpointError, Found, Goal, Interval, Opened};
 use foldnet::error::Error;
 use foldnet::files::{FileError, FormatError};
@@ -12,6 +13,7 @@ use foldnet::program::Program;
 use foldnet::progress::Silent;
 use foldnet::run::{Job, RunState};
 use foldnet::session::{Architecture, Committed, Session, Timing};
+use foldnet::visibility::Sides;
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -106,6 +108,7 @@ impl<C: KeySource> Fixture<C> {
         Goal {
             proof: "spartan",
             context: C::F::from(0),
+            sides: Sides::PUBLIC,
         }
     }
 
@@ -136,7 +139,9 @@ fn continues_from_every_step<C: KeySource>() {
     let fixture = Fixture::<C>::new();
     let states = fixture.states();
     assert_eq!(states.len(), 6);
-    let honest = states[5].inferences(&fixture.inputs);
+    let honest = states[5]
+        .inferences(&fixture.session, &fixture.inputs)
+        .unwrap();
     let mut checkpoint = fixture.create(NEVER).unwrap();
     assert!(matches!(
         fixture.resume(),
@@ -148,7 +153,12 @@ fn continues_from_every_step<C: KeySource>() {
         let mut resumed = fixture.state();
         assert_eq!(resumed.recursion.index, state.recursion.index);
         fixture.fold(&mut resumed, &mut |_| {}).unwrap();
-        assert_eq!(resumed.inferences(&fixture.inputs), honest);
+        assert_eq!(
+            resumed
+                .inferences(&fixture.session, &fixture.inputs)
+                .unwrap(),
+            honest
+        );
         let (run, model) = (&resumed.recursion, fixture.committed.model);
         fixture.session.verify(run, model, &honest).unwrap();
         checkpoint = fixture.resume().unwrap().0;
@@ -384,7 +394,13 @@ fn commitments_are_kept_and_checked() {
         let directory = Some(folder.path());
         let session = &fixture.session;
         session
-            .commit_cached(program, directory, &mut Silent, &mut rng)
+            .commit_cached(
+                program,
+                &WeightBlinds::Public,
+                directory,
+                &mut Silent,
+                &mut rng,
+            )
             .unwrap()
     };
     let files = || {
