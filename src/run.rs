@@ -484,3 +484,87 @@ fn segments_fit<E: CurveEngine>(
     let lengths = segments.iter().map(Vec::len);
     blinds.len() == segments.len() && lengths.eq(shape.segments().iter().copied())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fold::verifier;
+    use crate::model::plan::PlanOptions;
+    use crate::model::random;
+    use crate::progress::Silent;
+    use crate::session::Architecture;
+    use crate::visibility::Visibility;
+    use crate::weights::WeightStore;
+    use foldnet_gadgets::cycle::Bn254;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    /// A program of three steps that carry two inferences each.
+    fn paired(width: usize) -> Program {
+        let options = PlanOptions {
+            max_weight_variables: 7,
+            ..PlanOptions::default()
+        };
+        let network = random::network(3, width, 4).unwrap();
+        let single = Program::new("single", &network, &options).unwrap();
+        let mut outline = single.outline().clone();
+        assert_eq!(outline.steps.len(), 3);
+        outline.kinds = outline.kinds.iter().map(|kind| kind.repeated(2)).collect();
+        let tables = (0..3).map(|step| single.weights(step));
+        let tables = tables.collect::<Result<_, _>>().unwrap();
+        Program::from_parts(outline, WeightStore::Memory(tables))
+    }
+
+    /// Every inference of a step has salts of its own.
+    #[test]
+    fn steps_of_several_inferences_salt_each() {
+        const WIDTH: usize = 8;
+        let program = paired(WIDTH);
+        let architecture = Architecture::from(program.outline());
+        let session = Session::<Bn254>::new(&architecture, None, &mut Silent).unwrap();
+        let committed = session.commit(&program, &mut Silent).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let inputs: Vec<_> = (0..4).map(|_| random::input(WIDTH, &mut rng)).collect();
+        let job = Job {
+            session: &session,
+            program: &program,
+            committed: &committed,
+            inputs: &inputs,
+        };
+        for (input, output) in [
+            (Visibility::Private, Visibility::Public),
+            (Visibility::Private, Visibility::Private),
+        ] {
+            let (sides, model) = (Sides { input, output }, committed.model);
+            let begun = RunState::begin_hiding(&session, model, &inputs, sides, &mut rng);
+            let mut run = begun.unwrap();
+            let check = &mut |state: &RunState<Bn254>| state.check(&job).unwrap();
+            job.fold(
+                &mut run,
+                &mut Timing::default(),
+                &mut Silent,
+                check,
+                &mut rng,
+            )
+            .unwrap();
+            let shown = run.inferences(&session, &inputs).unwrap();
+            for opening in run.openings(&inputs).unwrap() {
+                session.check_opening(&shown, &opening).unwrap();
+            }
+            let verify = |shown: &[Inference]| {
+                let statement = session.statement_showing(sides, model, shown).unwrap();
+                verifier::verify(session.params(), &run.recursion, &statement)
+            };
+            verify(&shown).unwrap();
+            // Inferences of one step are no more exchangeable than others.
+            let mut altered = shown.clone();
+            altered.swap(2, 3);
+            let message = verify(&altered).unwrap_err().to_string();
+            assert!(message.starts_with("the inputs and outputs"), "{message}");
+            altered.swap(2, 3);
+            altered.swap(0, 1);
+            let message = verify(&altered).unwrap_err().to_string();
+            assert!(message.starts_with("the first input"), "{message}");
+        }
+    }
+}

@@ -13,7 +13,7 @@ use foldnet::program::Program;
 use foldnet::progress::Silent;
 use foldnet::run::{Job, RunState};
 use foldnet::session::{Architecture, Committed, Session, Timing};
-use foldnet::visibility::Sides;
+use foldnet::visibility::{Salts, Sides, Visibility};
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -166,6 +166,70 @@ fn continues_from_every_step<C: KeySource>() {
     drop(checkpoint);
     let exists = fixture.create(NEVER);
     assert!(matches!(exists, Err(CheckpointError::Exists { .. })));
+}
+
+/// A resumed run shows the commitments that it began with; another choice of what is private is refused.
+#[test]
+fn a_resumed_run_keeps_its_salts() {
+    let fixture = Fixture::<Bn254>::new();
+    let (session, model) = (&fixture.session, fixture.committed.model);
+    let sides = Sides {
+        input: Visibility::Private,
+        output: Visibility::Private,
+    };
+    let mut rng = ChaCha20Rng::seed_from_u64(8);
+    let inputs = &fixture.inputs;
+    let mut run = RunState::begin_hiding(session, model, inputs, sides, &mut rng).unwrap();
+    let salts = run.salts.clone();
+    let goal = Goal {
+        sides,
+        ..fixture.goal()
+    };
+    let path = fixture.path();
+    let job = fixture.job();
+    let mut checkpoint = Checkpoint::create(&path, &job, &goal, NEVER, &mut rng).unwrap();
+    let mut states = Vec::new();
+    fixture
+        .fold(&mut run, &mut |state| states.push(state.clone()))
+        .unwrap();
+    let honest = run.inferences(session, inputs).unwrap();
+    assert!(honest.iter().all(|i| i.input.values().is_none()));
+    let statement = session.statement_showing(sides, model, &honest).unwrap();
+    for state in &states {
+        checkpoint.save(state).unwrap();
+        drop(checkpoint);
+        let (opened, found) = Opened::open(&path)
+            .unwrap()
+            .resume(&job, &goal, NEVER)
+            .unwrap();
+        let Found::State(mut resumed) = found else {
+            panic!("a state");
+        };
+        assert_eq!(resumed.salts, salts);
+        fixture.fold(&mut resumed, &mut |_| {}).unwrap();
+        assert_eq!(resumed.inferences(session, inputs).unwrap(), honest);
+        foldnet::fold::verifier::verify(session.params(), &resumed.recursion, &statement).unwrap();
+        checkpoint = opened;
+    }
+    drop(checkpoint);
+    let error = fixture.resume().unwrap_err().to_string();
+    assert!(
+        error.contains("of another choice of private sides"),
+        "{error}"
+    );
+    assert!(
+        error.contains("the checkpoint has input and output"),
+        "{error}"
+    );
+
+    let altered = |salts: Salts<_>, what: &str| {
+        let mut state = states[3].clone();
+        state.salts = salts;
+        assert_eq!(state.check(&job), Err(what));
+    };
+    altered(Salts::public(), "the first input");
+    altered(Salts::draw(sides, 1, &mut rng), "the salts");
+    altered(Salts::draw(sides, 2, &mut rng), "the first input");
 }
 
 #[test]

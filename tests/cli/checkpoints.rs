@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 const WIDTH: usize = 8;
 
 /// Writes a network of some layers, one a step, and an input.
-fn deep(place: &Place, name: &str, depth: usize, seed: u64) {
+pub fn deep(place: &Place, name: &str, depth: usize, seed: u64) {
     let network = random::network(depth, WIDTH, seed).expect("a network");
     let options = PlanOptions {
         max_weight_variables: 7,

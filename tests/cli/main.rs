@@ -6,6 +6,7 @@
 mod checkpoints;
 mod hostile;
 mod keys;
+mod private;
 mod proofs;
 mod succinct;
 

@@ -59,6 +59,8 @@ pub struct Run {
     pub state: RunState<Bn254>,
     pub inferences: Vec<Inference>,
     pub openings: Vec<Opening>,
+    /// The live tensors at every cut.
+    pub live: Vec<Vec<i64>>,
 }
 
 /// A `spartan` proof with everything that belongs to it.
@@ -67,7 +69,8 @@ pub struct Proven {
     pub model: Fr,
     pub inferences: Vec<Inference>,
     pub openings: Vec<Opening>,
-    /// The salts, as they are kept with the run.
+    /// The live tensors at every cut.
+    pub live: Vec<Vec<i64>>,
     pub proof: Proof<Bn254>,
 }
 
@@ -93,9 +96,7 @@ impl Fixture {
         Fixture {
             shapes: session.shapes().unwrap(),
             public: session.commit(&program, &mut Silent).unwrap(),
-            private: session
-                .commit_with(&program, &blinds, &mut Silent)
-                .unwrap(),
+            private: session.commit_with(&program, &blinds, &mut Silent).unwrap(),
             program,
             session,
         }
@@ -121,13 +122,16 @@ impl Fixture {
             inputs,
         };
         let timing = &mut Timing::default();
-        job.fold(&mut state, timing, &mut Silent, &mut |_| {}, &mut rng)
+        let mut live = Vec::new();
+        let mut watch = |state: &RunState<Bn254>| live.extend(state.live.iter().cloned());
+        job.fold(&mut state, timing, &mut Silent, &mut watch, &mut rng)
             .unwrap();
         state.check(&job).unwrap();
         Run {
             inferences: state.inferences(session, inputs).unwrap(),
             openings: state.openings(inputs).unwrap(),
             state,
+            live,
         }
     }
 
@@ -145,6 +149,7 @@ impl Fixture {
             model: id,
             inferences: run.inferences,
             openings: run.openings,
+            live: run.live,
             proof,
         }
     }

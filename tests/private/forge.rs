@@ -64,7 +64,10 @@ fn line_34_altered_commitments_are_rejected() {
         assert!(message.starts_with(first), "{name}: {message}");
     }
     let message = altered(|i| *bytes(&mut i[0].input) = [0xff; 32]);
-    assert!(message.starts_with("a commitment of the statement"), "{message}");
+    assert!(
+        message.starts_with("a commitment of the statement"),
+        "{message}"
+    );
     // The same element with the modulus added.
     let message = altered(|i| {
         let modulus = to_bytes(&-Fr::one());
@@ -74,7 +77,10 @@ fn line_34_altered_commitments_are_rejected() {
             (*byte, carry) = (sum.to_le_bytes()[0], sum >> 8);
         }
     });
-    assert!(message.starts_with("a commitment of the statement"), "{message}");
+    assert!(
+        message.starts_with("a commitment of the statement"),
+        "{message}"
+    );
 }
 
 /// SECURITY 24: a commitment where values are required is refused, and values where a commitment is.
@@ -139,9 +145,17 @@ fn wrong_openings_are_rejected() {
     let second = "the opening does not open the commitment to the input of inference 1";
     for (name, expected, message) in [
         ("a value", first, check(&|o| o.tensors[0].values[3] ^= 1)),
-        ("the second", second, check(&|o| o.tensors[1].values[0] ^= 1)),
+        (
+            "the second",
+            second,
+            check(&|o| o.tensors[1].values[0] ^= 1),
+        ),
         ("a salt", first, check(&|o| o.tensors[0].salt[31] ^= 1)),
-        ("salt plus r", first, check(&|o| o.tensors[0].salt = [0xff; 32])),
+        (
+            "salt plus r",
+            first,
+            check(&|o| o.tensors[0].salt = [0xff; 32]),
+        ),
         ("exchanged", first, check(&|o| o.tensors.swap(0, 1))),
         // 256 of the first slot are one of the second: the same packed element.
         (

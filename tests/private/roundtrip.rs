@@ -90,7 +90,10 @@ fn line_25_blinds_are_drawn_once_and_kept_private() {
     assert_eq!(mode(&path), 0o600);
     assert_ne!(published.model, fixture.public.model);
     // The commitments have nothing in common with those of the public model.
-    let both = published.commitments.iter().zip(&fixture.public.commitments);
+    let both = published
+        .commitments
+        .iter()
+        .zip(&fixture.public.commitments);
     assert!(both.into_iter().all(|(private, public)| private != public));
 
     let bytes = fs::read(&path).unwrap();
@@ -101,8 +104,7 @@ fn line_25_blinds_are_drawn_once_and_kept_private() {
     assert_eq!(again.model, published.model);
     let cache = Some(folder.path());
     for _ in 0..2 {
-        let cached =
-            session.commit_private_cached(program, &path, cache, &mut Silent, &mut rng(4));
+        let cached = session.commit_private_cached(program, &path, cache, &mut Silent, &mut rng(4));
         assert_eq!(cached.unwrap().model, published.model);
     }
     // The cache of commitments is not taken for those with other blinds, and holds no blind.
@@ -161,15 +163,14 @@ fn blinds_of_another_model_are_refused_by_both_ids() {
     else {
         panic!("blinds of another model, got {error:?}")
     };
-    assert_eq!(
-        named,
-        foldnet::artefact::show_model_id(&published.model)
-    );
+    assert_eq!(named, foldnet::artefact::show_model_id(&published.model));
     assert_ne!(named, found);
     assert!(message.contains(&named) && message.contains(&found));
     // Another number of steps.
     let layers = network.layers.drain(..1).collect::<Vec<_>>();
-    network.layers.splice(..0, [layers[0].clone(), layers[0].clone()]);
+    network
+        .layers
+        .splice(..0, [layers[0].clone(), layers[0].clone()]);
     let deeper = Program::new("test", &network, &options).unwrap();
     let error = session
         .commit_private(&deeper, &path, &mut Silent)
