@@ -12,11 +12,8 @@
 //!
 //! A salt is drawn for each inference and side when the run begins, and kept in its state, so that a
 //! resumed run shows the same commitments. Digests at the cuts between two steps have the salt zero
-//! also then. They occur in one place only, the state hash `h`: together with digests of the running
-//! instances and of the accumulator, which hash hiding commitments with blinds that nobody else knows.
-//! So `h` cannot be recomputed for guessed activations; and it is not shown either, but folded into an
-//! instance whose `X` was uniform. The last `h`, which verifiers do recompute, has the input of an
-//! inference that was never started in the place of activations: that is the first one's digest again.
+//! also then: they occur in state hashes only, which the masked start instances hide. The argument is
+//! in `docs/decisions/011-salts-at-the-edges.md`.
 //!
 //! A verifier says which sides may be private ([`Sides`]): a commitment where values are required is
 //! refused, and the other way round.

@@ -165,7 +165,8 @@ fn circuit(options: &ExportCircuit, cache: Option<&Path>) -> anyhow::Result<()> 
     let session = Session::<Bn254>::new(&architecture, cache, &mut progress)?;
     super::warn_if_insecure(&session);
     let shapes = session.shapes()?;
-    let decider = decider(&session, &shapes, 1).hiding(options.private.sides());
+    let inferences = options.inferences.into();
+    let decider = decider(&session, &shapes, inferences).hiding(options.private.sides());
     let shape = Groth16Cache::new(&decider, cache).shape(&decider);
     let shape = shape.map_err(Error::from)?;
     groth16::replace_file(&options.output, |mut writer| {
