@@ -328,7 +328,9 @@ impl Work<'_> {
     /// Reads an input.
     fn input(&self, file: &Path) -> anyhow::Result<Vec<i64>> {
         let outline = self.prover.program.outline();
-        quantised(file, &outline.input, outline.bits, self.options.saturate)
+        let input = quantised(file, &outline.input, outline.bits, self.options.saturate);
+        let named = || file.display().to_string();
+        self.options.private.conceal(input).with_context(named)
     }
 
     /// The openings beside a proof, one for each private side; none unless all are there and open it.

@@ -6,6 +6,8 @@ use super::progress::TerminalProgress;
 use super::verify::{set_up, set_up_cached};
 use super::{Rejected, warn_if_insecure};
 use crate::artefact::show_model_id;
+use crate::error::Error;
+use crate::model::ModelError;
 use crate::opening::Opening;
 use crate::program::Program;
 use crate::proof::Proof;
@@ -63,6 +65,25 @@ impl Private {
             );
         }
         Ok(())
+    }
+
+    /// An input without its values in an error, if it is private.
+    pub(super) fn conceal(&self, input: anyhow::Result<Vec<i64>>) -> anyhow::Result<Vec<i64>> {
+        let error = match input {
+            Err(error) if self.hides(Hidden::Input) => error,
+            result => return result,
+        };
+        let model = match error.downcast_ref::<Error>() {
+            Some(Error::Model(model)) => Some(model),
+            _ => error.downcast_ref::<ModelError>(),
+        };
+        if let Some(ModelError::OutsideRange { index, .. }) = model {
+            anyhow::bail!(
+                "input value {index} is outside the calibrated range, and not shown since it is \
+                 private; calibrate with such inputs, or clamp with --saturate"
+            );
+        }
+        Err(error)
     }
 
     /// The file with the blinds of a program, if it is private.

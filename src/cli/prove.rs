@@ -45,12 +45,9 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
     let program = open_program(&options.model)?;
     let outline = program.outline();
     check_statement(outline, (options.proof, private.sides()), 1)?;
-    let input = quantised(
-        &options.input,
-        &outline.input,
-        outline.bits,
-        options.saturate,
-    )?;
+    let (path, bits) = (&options.input, outline.bits);
+    let input = quantised(path, &outline.input, bits, options.saturate);
+    let input = private.conceal(input)?;
     let estimate = Estimate::new(outline, options.proof, 1);
     estimate.announce(options.memory, 1)?;
     let mut progress = TerminalProgress::new();

@@ -122,6 +122,17 @@ fn contradictions_about_privacy_are_refused() {
     let blinds = ["--proof", "spartan", "-o", "b", "--blinds", "x.blinds"];
     let blinds = prove(&shared.fold, "input", &blinds);
     place.expect(UNDECIDED, &blinds, &["--blinds is about a private model"]);
+    // An error about a private input says where, and not what.
+    place.write(
+        "input.json",
+        r#"{"input_data": [[0.5, -98765.0, 1.0, -1.0, 0.0, 0.75]]}"#,
+    );
+    for (what, shown) in [("output", true), ("input", false)] {
+        let outside = ["--proof", "spartan", "-o", "o.proof"];
+        let outside = prove(&shared.fold, what, &outside);
+        let ran = place.expect(UNDECIDED, &outside, &["input value 1 is"]);
+        assert_eq!(ran.stderr.contains("98765"), shown, "{}", ran.stderr);
+    }
     let unknown = prove(&shared.fold, "weights", &[]);
     place.expect(UNDECIDED, &unknown, &["invalid value 'weights'"]);
     let id = ["model-id", &shared.fold, "--private", "input"];
