@@ -40,7 +40,9 @@ fn main() -> anyhow::Result<()> {
     let output = &inferences
         .first()
         .context("one inference was proven")?
-        .output;
+        .output
+        .values()
+        .context("the output is public")?;
     println!("verified: the logits are {output:?}");
     Ok(())
 }

@@ -102,7 +102,11 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
         .first()
         .context("the proof has no inference")?;
     report.number("verdict", "verdict", "accepted");
-    report.number("prediction", "prediction", class(&inference.output));
+    report.number(
+        "prediction",
+        "prediction",
+        class(inference.output.values().unwrap_or_default()),
+    );
     report.number("label", "label", label);
     report.number("model id", "model_id", show_model_id(&committed.model));
     compiled.report(&mut report);

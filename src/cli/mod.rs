@@ -11,6 +11,7 @@ mod estimate;
 mod export;
 mod keys;
 mod output;
+mod private;
 pub mod progress;
 mod prove;
 mod runs;
