@@ -7,6 +7,7 @@ mod batch;
 mod checkpoints;
 mod hostile;
 mod keys;
+mod memory;
 mod proofs;
 mod succinct;
 
