@@ -25,7 +25,6 @@ use crate::window::{length, within};
 use crate::{maximum, range, tensor};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
-use foldnet_gadgets::field::from_i64;
 use foldnet_gadgets::segment::{FirstSegment, FirstWire};
 use serde::{Deserialize, Serialize};
 
@@ -194,7 +193,12 @@ impl IntegerLayer for ArgMax {
             columns,
             bits: 8,
         };
-        vec![sample(3, 10), sample(1, 1), sample(2, 128), sample(2, 2).repeated(3)]
+        vec![
+            sample(3, 10),
+            sample(1, 1),
+            sample(2, 128),
+            sample(2, 2).repeated(3),
+        ]
     }
 }
 

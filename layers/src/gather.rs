@@ -160,10 +160,7 @@ impl IntegerLayer for Gather {
     }
 
     fn cost(&self) -> LayerCost {
-        LayerCost {
-            lookups: 0,
-            constraints: 0,
-        }
+        LayerCost::default()
     }
 
     fn samples() -> Vec<Self> {

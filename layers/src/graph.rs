@@ -21,6 +21,7 @@ use crate::tensor;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::hash::HashConstants;
+use foldnet_gadgets::lookup::FunctionTable;
 use foldnet_gadgets::segment::{FirstSegment, FirstWire};
 use foldnet_gadgets::step::{StepCircuit, StepOutput, WeightTable};
 use foldnet_gadgets::transcript::TranscriptCircuit;
@@ -259,10 +260,23 @@ impl GraphShape {
         let inputs = self.inputs.iter().sum::<usize>() * checks;
         StepCost {
             lookups: inputs + layers.iter().map(|cost| cost.lookups).sum::<usize>(),
+            pairs: layers.iter().map(|cost| cost.pairs).sum(),
+            tables: self.table_rows(),
             layers: layers.iter().map(|cost| cost.constraints).sum(),
             products,
             hashes,
         }
+    }
+
+    /// Rows of each function table of the step; equal tables are one.
+    fn table_rows(&self) -> Vec<usize> {
+        let mut tables: Vec<FunctionTable> = Vec::new();
+        for table in self.layers().filter_map(Layer::table) {
+            if !tables.contains(&table) {
+                tables.push(table);
+            }
+        }
+        tables.iter().map(|table| table.entries.len()).collect()
     }
 
     fn places(&self) -> impl Iterator<Item = (Place, &Node)> {
@@ -304,11 +318,15 @@ fn check(what: &'static str, low: i64, high: i64, got: i64) -> Result<(), LayerE
     })
 }
 
-/// What a step costs, without the lookup table's own `2 * 256 + 1` constraints.
+/// What a step costs, without the range table's own `2 * 256 + 1` constraints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepCost {
     /// Values looked up, one constraint each.
     pub lookups: usize,
+    /// Pairs looked up in function tables, two constraints each.
+    pub pairs: usize,
+    /// Rows of each function table, one constraint each and one a table.
+    pub tables: Vec<usize>,
     /// Constraints of the layers themselves.
     pub layers: usize,
     /// Constraints of the products with weights, without hashes.
@@ -321,7 +339,9 @@ impl StepCost {
     /// All constraints, given those of a hash of some number of elements.
     pub fn constraints(&self, mut hash: impl FnMut(usize) -> usize) -> usize {
         let hashes: usize = self.hashes.iter().map(|elements| hash(*elements)).sum();
-        self.lookups + self.layers + self.products + hashes
+        let tables: usize = self.tables.iter().map(|rows| rows + 1).sum();
+        let lookups = self.lookups + 2 * self.pairs + tables;
+        lookups + self.layers + self.products + hashes
     }
 }
 

@@ -3,14 +3,23 @@
 //! A new layer is a file that implements [`IntegerLayer`], its `mod` line in `lib.rs`, and one row
 //! of the list at the end of this file. The conformance tests walk over the list.
 
+use crate::argmax::ArgMax;
 use crate::average_pool::AveragePool;
 use crate::combine::Combine;
 use crate::error::{LayerError, Place};
 use crate::gather::Gather;
 use crate::linear::Linear;
-use crate::requantise::{RequantiseWires, Requantised};
+use crate::matmul::MatMul;
+use crate::max_pool::MaxPool;
+use crate::multiply::Multiply;
+use crate::normalise::Normalise;
+use crate::requantise::{Requantise, RequantiseWires, Requantised};
+use crate::softmax::Softmax;
+use crate::table::Table;
+use crate::window::between;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
+use foldnet_gadgets::lookup::FunctionTable;
 use foldnet_gadgets::segment::{FirstSegment, FirstWire};
 use foldnet_gadgets::wire::Wire;
 use serde::{Deserialize, Serialize};
@@ -96,10 +105,13 @@ pub struct Challenges<F: CircuitField> {
 }
 
 /// What a layer costs by itself; matrix products are counted by the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayerCost {
     /// Values looked up, one constraint each.
     pub lookups: usize,
+    /// Pairs looked up in the layer's function table, two constraints each; the table's own rows are
+    /// counted by the step.
+    pub pairs: usize,
     /// Other constraints.
     pub constraints: usize,
 }
@@ -129,6 +141,16 @@ pub trait IntegerLayer: Sized {
 
     /// The layer itself, if it multiplies with weights.
     fn linear(&self) -> Option<&Linear> {
+        None
+    }
+
+    /// The requantisation, of a layer that has one: its accumulator bound may be raised.
+    fn requantise_mut(&mut self) -> Option<&mut Requantise> {
+        None
+    }
+
+    /// The function table, if the layer looks up in one.
+    fn table(&self) -> Option<FunctionTable> {
         None
     }
 
@@ -198,6 +220,36 @@ pub(crate) fn operand<'a, T>(operands: &[&'a [T]], index: usize) -> &'a [T] {
     operands.get(index).copied().unwrap_or(&[])
 }
 
+/// The operand at `index` of exactly `length` values, for layers whose constraints read it.
+pub(crate) fn whole_operand<'a, T>(
+    name: &str,
+    operands: &[&'a [T]],
+    index: usize,
+    length: usize,
+) -> Result<&'a [T], SynthesisError> {
+    let operand = operand(operands, index);
+    if operand.len() == length {
+        return Ok(operand);
+    }
+    Err(SynthesisError::IncompatibleLengthVector(format!(
+        "{name} layer: operand {index}: expected {length} values, got {}",
+        operand.len()
+    )))
+}
+
+/// Refuses a layer that was made for activations of another width.
+pub(crate) fn same_width(place: Place, expected: u32, got: u32) -> Result<(), LayerError> {
+    let width = i64::from(expected);
+    let advice = "give all layers of a step the same width";
+    between(
+        place,
+        "bits of the layer",
+        (width, width),
+        i64::from(got),
+        advice,
+    )
+}
+
 /// The error of a trace of the wrong length.
 pub(crate) fn wrong_trace(name: &str, expected: usize, got: usize) -> SynthesisError {
     SynthesisError::IncompatibleLengthVector(format!(
@@ -255,6 +307,16 @@ macro_rules! layers {
             /// See [`IntegerLayer::linear`].
             pub fn linear(&self) -> Option<&Linear> {
                 match self { $(Layer::$layer(layer) => IntegerLayer::linear(layer)),+ }
+            }
+
+            /// See [`IntegerLayer::requantise_mut`].
+            pub fn requantise_mut(&mut self) -> Option<&mut Requantise> {
+                match self { $(Layer::$layer(layer) => layer.requantise_mut()),+ }
+            }
+
+            /// See [`IntegerLayer::table`].
+            pub fn table(&self) -> Option<FunctionTable> {
+                match self { $(Layer::$layer(layer) => IntegerLayer::table(layer)),+ }
             }
 
             /// See [`IntegerLayer::needs_challenges`].
@@ -336,4 +398,11 @@ layers! {
     Combine,
     AveragePool,
     Gather,
+    MaxPool,
+    Multiply,
+    Table,
+    MatMul,
+    Softmax,
+    Normalise,
+    ArgMax,
 }

@@ -10,22 +10,32 @@
 //! ([`product`]), which leaves two claims a layer about the step's weight polynomial
 //! ([`mod@layout`]).
 
+pub mod argmax;
 pub mod average_pool;
 pub mod bounds;
 pub mod check;
 pub mod combine;
+mod divide;
 pub mod error;
 pub mod gather;
 pub mod graph;
 pub mod layer;
 pub mod layout;
 pub mod linear;
+pub mod matmul;
+pub mod max_pool;
+mod maximum;
+pub mod multiply;
+pub mod normalise;
 pub mod product;
 pub mod range;
 pub mod requantise;
+pub mod softmax;
+pub mod table;
 pub mod tensor;
 pub mod window;
 
+pub use argmax::ArgMax;
 pub use average_pool::AveragePool;
 pub use combine::Combine;
 pub use error::LayerError;
@@ -34,4 +44,10 @@ pub use graph::{Graph, GraphShape, GraphTrace, Node, SaltedTrace, evaluate};
 pub use layer::Layer;
 pub use layout::{layout, pack, required_variables};
 pub use linear::Linear;
+pub use matmul::MatMul;
+pub use max_pool::MaxPool;
+pub use multiply::Multiply;
+pub use normalise::Normalise;
+pub use softmax::Softmax;
+pub use table::Table;
 pub use window::Window;

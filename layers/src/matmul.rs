@@ -101,7 +101,8 @@ impl MatMul {
     ) -> Result<Wire<F>, SynthesisError> {
         let mut sum = Wire::zero();
         for k in 0..self.inner {
-            let column = (0..self.rows).filter_map(|p| left.get((h * self.rows + p) * self.inner + k));
+            let column =
+                (0..self.rows).filter_map(|p| left.get((h * self.rows + p) * self.inner + k));
             let row = (0..self.columns).filter_map(|n| right.get(self.right_index(h, k, n)));
             let mut cs = cs.namespace(|| format!("term {k}"));
             let column = column.map(FirstWire::wire);
@@ -115,7 +116,9 @@ impl MatMul {
 }
 
 fn product(factors: &[usize]) -> usize {
-    factors.iter().fold(1, |n, factor| n.saturating_mul(*factor))
+    factors
+        .iter()
+        .fold(1, |n, factor| n.saturating_mul(*factor))
 }
 
 /// `sum_i base^i values_i`: one product a value but the first.
@@ -168,9 +171,17 @@ impl IntegerLayer for MatMul {
         true
     }
 
+    fn requantise_mut(&mut self) -> Option<&mut Requantise> {
+        Some(&mut self.requantise)
+    }
+
     fn validate(&self, place: Place, bits: u32) -> Result<(), LayerError> {
         length(place, "left values", &[self.batch, self.rows, self.inner])?;
-        length(place, "right values", &[self.batch, self.inner, self.columns])?;
+        length(
+            place,
+            "right values",
+            &[self.batch, self.inner, self.columns],
+        )?;
         length(place, "outputs", &[self.batch, self.rows, self.columns])?;
         self.requantise.validate(place, bits)
     }
@@ -253,28 +264,29 @@ impl IntegerLayer for MatMul {
 
     fn cost(&self) -> LayerCost {
         let [h, p, k, n] = [self.batch, self.rows, self.inner, self.columns];
-        let outputs = h * p * n - 1;
-        let operands = h * k * (p - 1 + n - 1 + 1);
+        let outputs = (h * p * n).saturating_sub(1);
+        let operands = h * k * (p + n).saturating_sub(1);
         let products = if h > 1 { h - 1 + power_products(p) } else { 0 };
         let cost = self.requantise.cost(self.outputs());
         cost.plus(outputs + operands + products + 1)
     }
 
     fn samples() -> Vec<Self> {
-        let sample = |[batch, rows, inner, columns]: [usize; 4], transposed_right, multiplier| MatMul {
-            batch,
-            rows,
-            inner,
-            columns,
-            transposed_right,
-            multiplier,
-            requantise: Requantise {
-                shift: 12,
-                low: -128,
-                high: 127,
-                accumulator_bits: 27,
-            },
-        };
+        let sample =
+            |[batch, rows, inner, columns]: [usize; 4], transposed_right, multiplier| MatMul {
+                batch,
+                rows,
+                inner,
+                columns,
+                transposed_right,
+                multiplier,
+                requantise: Requantise {
+                    shift: 12,
+                    low: -128,
+                    high: 127,
+                    accumulator_bits: 27,
+                },
+            };
         vec![
             sample([1, 3, 4, 5], false, 100),
             sample([2, 4, 3, 4], true, -70),

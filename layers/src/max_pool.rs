@@ -43,9 +43,7 @@ impl MaxPool {
             index: 0,
             name: Self::NAME,
         };
-        self.planes
-            .windows(place, &self.window)
-            .unwrap_or_default()
+        self.planes.windows(place, &self.window).unwrap_or_default()
     }
 
     fn limbs(&self) -> usize {

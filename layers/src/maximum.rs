@@ -42,7 +42,11 @@ pub(crate) fn constrain<F: CircuitField, CS: ConstraintSystem<F>>(
         product = if i == 0 {
             difference.wire().clone()
         } else {
-            cs.product(|| format!("differences to {i}"), &product, difference.wire())?
+            cs.product(
+                || format!("differences to {i}"),
+                &product,
+                difference.wire(),
+            )?
         };
     }
     let zero = Wire::zero();

@@ -25,7 +25,7 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, same_width,
     whole_operand, wrong_trace,
 };
-use crate::window::{length, within};
+use crate::window::{between, length, within};
 use crate::{range, tensor};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
@@ -171,7 +171,8 @@ impl Normalise {
         &self,
         (outputs, parts): (&[i64], &[i64]),
         segment: &mut FirstSegment<'_, F, CS>,
-    ) -> Result<(Vec<FirstWire<F>>, Vec<FirstWire<F>>), SynthesisError> {
+        wires: &mut LayerWires<F>,
+    ) -> Result<(), SynthesisError> {
         let [total, root, rest, parts @ ..] = parts else {
             return Err(wrong_trace(Self::NAME, self.parts(), parts.len()));
         };
@@ -182,8 +183,8 @@ impl Normalise {
         let rest = range::alloc_limbs(segment, "rest of the root", *rest, limbs)?;
         let complement = divisor.value.add(&divisor.value).sub(&rest);
         range::check_limbs(segment, "complement of the rest", &complement, limbs)?;
-        let mut wires = vec![total, half, divisor.odd.clone(), rest];
-        let mut values = Vec::with_capacity(outputs.len());
+        let head = [total, half, divisor.odd.clone(), rest];
+        wires.auxiliary.extend(head);
         let [over_limbs, under_limbs] = self.excess_limbs();
         for (i, (parts, output)) in parts.chunks(VALUE_PARTS).zip(outputs).enumerate() {
             let [remainder, over, under] = parts else {
@@ -192,14 +193,16 @@ impl Normalise {
             segment.namespace(format!("value {i}"), |segment| {
                 let above = output.wrapping_sub(self.low);
                 let output = range::alloc_at_most(segment, "output", above, self.width())?;
-                values.push(output.add_constant(from_i64(self.low)));
-                wires.push(divisor.remainder(segment, *remainder, bound)?);
-                wires.push(range::alloc_limbs(segment, "over", *over, over_limbs)?);
-                wires.push(range::alloc_limbs(segment, "under", *under, under_limbs)?);
+                let output = output.add_constant(from_i64(self.low));
+                wires.values.push(output);
+                let remainder = divisor.remainder(segment, *remainder, bound)?;
+                let over = range::alloc_limbs(segment, "over", *over, over_limbs)?;
+                let under = range::alloc_limbs(segment, "under", *under, under_limbs)?;
+                wires.auxiliary.extend([remainder, over, under]);
                 Ok(())
             })?;
         }
-        Ok((values, wires))
+        Ok(())
     }
 
     fn constrain_row<F: CircuitField, CS: ConstraintSystem<F>>(
@@ -276,19 +279,25 @@ impl IntegerLayer for Normalise {
         same_width(place, bits, self.bits)?;
         let advice = "add a positive constant to the variance";
         let range = (1, 1 << 60);
-        LayerError::check(place, "epsilon", range, self.epsilon, advice)?;
+        between(place, "epsilon", range, self.epsilon, advice)?;
         let advice = "choose a finer scale of the inputs or a coarser one of the outputs";
         let range = (1, LARGEST_MULTIPLIER);
-        LayerError::check(place, "multiplier", range, self.multiplier, advice)?;
+        between(place, "multiplier", range, self.multiplier, advice)?;
         let (smallest, largest) = tensor::range(bits);
         let advice = "choose a clamp inside the range of the activations";
-        LayerError::check(place, "low", (smallest, largest - 1), self.low, advice)?;
-        LayerError::check(place, "high", (self.low + 1, largest), self.high, advice)?;
+        between(place, "low", (smallest, largest - 1), self.low, advice)?;
+        between(place, "high", (self.low + 1, largest), self.high, advice)?;
         if self.largest_variance() < LARGEST_VARIANCE {
             return Ok(());
         }
         let most = self.columns.saturating_sub(1);
-        within(place, "columns", (1, most), self.columns, "normalise shorter rows")
+        within(
+            place,
+            "columns",
+            (1, most),
+            self.columns,
+            "normalise shorter rows",
+        )
     }
 
     fn repeated(&self, count: usize) -> Self {
@@ -342,10 +351,7 @@ impl IntegerLayer for Normalise {
         let mut wires = LayerWires::default();
         for (n, trace) in rows.enumerate() {
             segment.namespace(format!("row {n}"), |segment| {
-                let (values, auxiliary) = self.commit_row(trace, segment)?;
-                wires.values.extend(values);
-                wires.auxiliary.extend(auxiliary);
-                Ok(())
+                self.commit_row(trace, segment, &mut wires)
             })?;
         }
         Ok(wires)
@@ -430,7 +436,9 @@ mod tests {
             let n = layer.columns;
             let (outputs, _) = layer.evaluate_row(&vec![77; n]);
             assert_eq!(outputs, vec![0.max(layer.low); n]);
-            let alternating: Vec<i64> = (0..n).map(|i| if i % 2 == 0 { -128 } else { 127 }).collect();
+            let alternating: Vec<i64> = (0..n)
+                .map(|i| if i % 2 == 0 { -128 } else { 127 })
+                .collect();
             let mut peak = vec![-128; n];
             peak[0] = 127;
             for row in [alternating, peak] {

@@ -273,13 +273,14 @@ mod tests {
             (65_535, 2, true),
             (65_536, 2, false),
             (-1, 2, false),
-            (i64::MIN, 3, false),
+            (-(1 << 40), 3, false),
             ((1 << 24) - 1, 3, true),
             (1 << 24, 3, false),
         ] {
             let mut cs = MockSystem::<Fr>::default();
             let mut segment = FirstSegment::open(&mut cs);
-            let x = segment.alloc("x", from_i64(value - 5)).unwrap();
+            let x = segment.alloc("x", from_i64(value - 5));
+            let x = x.unwrap();
             let form = x.add_constant(Fr::from(5));
             check_limbs(&mut segment, "limb", &form, count).unwrap();
             let closed = segment.close().unwrap();

@@ -311,6 +311,7 @@ impl Requantise {
         LayerCost {
             lookups: outputs.saturating_mul(self.lookups()),
             constraints: outputs.saturating_mul(self.constraints()),
+            ..LayerCost::default()
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::layer::{
     wrong_trace,
 };
 use crate::table::check_rows;
-use crate::window::length;
+use crate::window::{between, length};
 use crate::{maximum, range, tensor};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
@@ -91,7 +91,9 @@ impl Softmax {
             .iter()
             .map(|value| self.exponential(largest, *value))
             .collect();
-        let sum = exponentials.iter().fold(0i64, |sum, e| sum.saturating_add(*e));
+        let sum = exponentials
+            .iter()
+            .fold(0i64, |sum, e| sum.saturating_add(*e));
         let mut outputs = Vec::with_capacity(row.len());
         let mut parts = vec![largest, sum];
         for exponential in exponentials {
@@ -103,13 +105,22 @@ impl Softmax {
         (outputs, parts)
     }
 
+    /// `T`.
+    fn exponential_table(&self) -> FunctionTable {
+        FunctionTable {
+            low: 0,
+            entries: self.exponentials.clone().into(),
+        }
+    }
+
     fn commit_row<F: CircuitField, CS: ConstraintSystem<F>>(
         &self,
         (outputs, parts): (&[i64], &[i64]),
         row: &[FirstWire<F>],
         table: TableId,
         segment: &mut FirstSegment<'_, F, CS>,
-    ) -> Result<(Vec<FirstWire<F>>, Vec<FirstWire<F>>), SynthesisError> {
+        wires: &mut LayerWires<F>,
+    ) -> Result<(), SynthesisError> {
         let [largest, sum, parts @ ..] = parts else {
             return Err(wrong_trace(Self::NAME, self.parts(), parts.len()));
         };
@@ -118,8 +129,8 @@ impl Softmax {
         let bound = self.largest_divisor();
         let divisor = Divisor::commit(segment, &sum_wire, *sum, bound)?;
         let differences = maximum::differences(&largest, row);
-        let mut wires = vec![largest, sum_wire, divisor.odd.clone()];
-        let mut values = Vec::with_capacity(row.len());
+        let head = [largest, sum_wire, divisor.odd.clone()];
+        wires.auxiliary.extend(head);
         let parts = parts.chunks(VALUE_PARTS).zip(outputs);
         for (i, (difference, (parts, output))) in differences.iter().zip(parts).enumerate() {
             let [exponential, remainder] = parts else {
@@ -128,13 +139,15 @@ impl Softmax {
             segment.namespace(format!("value {i}"), |segment| {
                 let exponential = segment.alloc("exponential", from_i64(*exponential))?;
                 segment.lookup_function(table, difference, &exponential)?;
-                values.push(range::alloc_limbs(segment, "output", *output, self.limbs())?);
-                wires.push(exponential);
-                wires.push(divisor.remainder(segment, *remainder, bound)?);
+                let output = range::alloc_limbs(segment, "output", *output, self.limbs())?;
+                wires.values.push(output);
+                wires.auxiliary.push(exponential);
+                let remainder = divisor.remainder(segment, *remainder, bound)?;
+                wires.auxiliary.push(remainder);
                 Ok(())
             })?;
         }
-        Ok((values, wires))
+        Ok(())
     }
 
     fn constrain_row<F: CircuitField, CS: ConstraintSystem<F>>(
@@ -179,10 +192,7 @@ impl IntegerLayer for Softmax {
     }
 
     fn table(&self) -> Option<FunctionTable> {
-        Some(FunctionTable {
-            low: 0,
-            entries: self.exponentials.clone().into(),
-        })
+        Some(self.exponential_table())
     }
 
     fn validate(&self, place: Place, bits: u32) -> Result<(), LayerError> {
@@ -190,16 +200,22 @@ impl IntegerLayer for Softmax {
         check_rows(place, bits, self.exponentials.len())?;
         let (_, high) = tensor::range(bits);
         let advice = "give a share of one an output inside of the range of the activations";
-        LayerError::check(place, "scale", (1, high), self.scale, advice)?;
+        between(place, "scale", (1, high), self.scale, advice)?;
         let advice = "round multiples of exp(-d) that fit, with a positive one first";
         let first = self.exponentials.first().copied().unwrap_or(0);
-        LayerError::check(place, "first exponential", (1, LARGEST_SUM), first, advice)?;
+        between(place, "first exponential", (1, LARGEST_SUM), first, advice)?;
         for entry in &self.exponentials {
-            LayerError::check(place, "exponential", (0, LARGEST_SUM), *entry, advice)?;
+            between(place, "exponential", (0, LARGEST_SUM), *entry, advice)?;
         }
         let advice = "use a smaller multiple of the exponentials";
         let range = (1, LARGEST_SUM);
-        LayerError::check(place, "sum of exponentials", range, self.largest_sum(), advice)
+        between(
+            place,
+            "sum of exponentials",
+            range,
+            self.largest_sum(),
+            advice,
+        )
     }
 
     fn repeated(&self, count: usize) -> Self {
@@ -248,21 +264,14 @@ impl IntegerLayer for Softmax {
                 return Err(wrong_trace(Self::NAME, expected, got));
             }
         }
-        let table = segment.table(&FunctionTable {
-            low: 0,
-            entries: self.exponentials.clone().into(),
-        });
+        let table = segment.table(&self.exponential_table());
         let columns = self.columns.max(1);
         let rows = input.chunks(columns).zip(trace.values.chunks(columns));
         let rows = rows.zip(trace.auxiliary.chunks(self.parts()));
         let mut wires = LayerWires::default();
         for (n, ((row, outputs), parts)) in rows.enumerate() {
             segment.namespace(format!("row {n}"), |segment| {
-                let trace = (outputs, parts);
-                let (values, auxiliary) = self.commit_row(trace, row, table, segment)?;
-                wires.values.extend(values);
-                wires.auxiliary.extend(auxiliary);
-                Ok(())
+                self.commit_row((outputs, parts), row, table, segment, &mut wires)
             })?;
         }
         Ok(wires)

@@ -12,7 +12,7 @@ use crate::layer::{
     whole_operand, wrong_trace,
 };
 use crate::tensor;
-use crate::window::length;
+use crate::window::{between, length};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::field::from_i64;
@@ -43,7 +43,7 @@ pub(crate) fn width(rows: usize) -> u32 {
 
 /// Refuses tables that are too long or of another length than `2^bits`.
 pub(crate) fn check_rows(place: Place, bits: u32, rows: usize) -> Result<(), LayerError> {
-    LayerError::check(
+    between(
         place,
         "bits of a layer with a table",
         (1, i64::from(MOST_BITS)),
@@ -91,7 +91,7 @@ impl IntegerLayer for Table {
         let range = tensor::range(bits);
         let advice = "clamp the function to the range of the activations";
         let mut entries = self.entries.iter();
-        entries.try_for_each(|entry| LayerError::check(place, "entry", range, *entry, advice))
+        entries.try_for_each(|entry| between(place, "entry", range, *entry, advice))
     }
 
     fn repeated(&self, count: usize) -> Self {

@@ -73,16 +73,33 @@ pub(crate) fn within(
     got: usize,
     advice: &'static str,
 ) -> Result<(), LayerError> {
+    let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    between(
+        place,
+        what,
+        (number(low), number(high)),
+        number(got),
+        advice,
+    )
+}
+
+/// [`within`] for signed numbers.
+pub(crate) fn between(
+    place: Place,
+    what: &'static str,
+    (low, high): (i64, i64),
+    got: i64,
+    advice: &'static str,
+) -> Result<(), LayerError> {
     if (low..=high).contains(&got) {
         return Ok(());
     }
-    let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     Err(LayerError::Parameter {
         place,
         what,
-        low: number(low),
-        high: number(high),
-        got: number(got),
+        low,
+        high,
+        got,
         advice,
     })
 }

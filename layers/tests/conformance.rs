@@ -3,11 +3,12 @@
 mod common;
 
 use common::{CONSTANTS, Random, digest, input, output, run, step};
-use foldnet_gadgets::segment::FirstSegment;
+use foldnet_gadgets::SynthesisError;
+use foldnet_gadgets::segment::{FirstSegment, FirstWire};
 use foldnet_gadgets::system::ShapeSystem;
 use foldnet_gadgets::wire::Wire;
 use foldnet_layers::error::Place;
-use foldnet_layers::layer::Challenges;
+use foldnet_layers::layer::{Challenges, LayerCost, LayerTrace};
 use foldnet_layers::{GraphShape, Layer, Node, evaluate, layout, pack, required_variables};
 use halo2curves::bn256::Fr;
 use ndarray::{Array1, Array2};
@@ -115,8 +116,8 @@ fn repeated_layers_compute_every_inference_for_itself() {
     }
 }
 
-/// The layer alone in a segment of its own: lookups and rows.
-fn alone(layer: &Layer) -> (usize, usize) {
+/// The layer alone in a segment of its own: its cost and the rows of its function table.
+fn alone(layer: &Layer) -> (LayerCost, Vec<usize>) {
     let mut cs = ShapeSystem::<Fr>::default();
     let mut segment = FirstSegment::open(&mut cs);
     let operands: Vec<Vec<_>> = layer
@@ -136,7 +137,7 @@ fn alone(layer: &Layer) -> (usize, usize) {
     let wires = layer
         .commit(&layer.dummy_trace(), &operands, &mut segment)
         .unwrap();
-    let lookups = segment.close().unwrap().len();
+    let lookups = segment.close().unwrap();
     let challenges = Challenges {
         output: Wire::constant(Fr::from(5)),
         position: Wire::constant(Fr::from(7)),
@@ -145,14 +146,19 @@ fn alone(layer: &Layer) -> (usize, usize) {
     layer
         .constrain(&wires, &operands, challenges, &mut cs)
         .unwrap();
-    (lookups, cs.rows())
+    let cost = LayerCost {
+        lookups: lookups.len(),
+        pairs: lookups.pairs(),
+        constraints: cs.rows(),
+    };
+    (cost, lookups.table_rows())
 }
 
 #[test]
 fn the_declared_cost_of_every_sample_is_the_actual_cost() {
     for (_, layer) in samples() {
-        let declared = (layer.cost().lookups, layer.cost().constraints);
-        assert_eq!(alone(&layer), declared, "{layer:?}");
+        let tables: Vec<_> = layer.table().iter().map(|t| t.entries.len()).collect();
+        assert_eq!(alone(&layer), (layer.cost(), tables), "{layer:?}");
     }
 }
 
@@ -161,19 +167,39 @@ fn a_dummy_trace_has_the_lengths_of_a_real_one() {
     for (_, layer) in samples() {
         let shape = shape(&layer);
         let size = foldnet_layers::check::measure(&step(&shape), &CONSTANTS).unwrap();
-        assert_eq!(size.lookups, shape.cost().lookups);
+        let cost = shape.cost();
+        assert_eq!(size.lookups, cost.lookups);
+        let tables: usize = cost.tables.iter().map(|rows| rows + 1).sum();
+        let lookups = cost.lookups + 2 * cost.pairs + tables + 2 * 256 + 1;
+        assert_eq!(size.lookup_constraints, lookups);
         assert_eq!(layer.dummy_trace().outputs().len(), layer.outputs());
     }
+}
+
+/// Phase one of a layer alone.
+fn commit_alone(layer: &Layer, trace: &LayerTrace) -> Result<(), SynthesisError> {
+    let mut cs = ShapeSystem::<Fr>::default();
+    let mut segment = FirstSegment::open(&mut cs);
+    let zeros = |length: usize| vec![FirstWire::constant(Fr::from(0)); length];
+    let operands: Vec<Vec<_>> = layer.operands().into_iter().map(zeros).collect();
+    let operands: Vec<_> = operands.iter().map(Vec::as_slice).collect();
+    layer.commit(trace, &operands, &mut segment).map(|_| ())
 }
 
 #[test]
 fn a_trace_of_the_wrong_length_is_refused() {
     for (_, layer) in samples() {
-        let mut trace = layer.dummy_trace();
-        trace.requantised.pop();
-        trace.values.pop();
-        let mut cs = ShapeSystem::<Fr>::default();
-        let mut segment = FirstSegment::open(&mut cs);
-        assert!(layer.commit(&trace, &[], &mut segment).is_err());
+        let mut short = layer.dummy_trace();
+        short.requantised.pop();
+        short.values.pop();
+        let mut partial = layer.dummy_trace();
+        let traces = match partial.auxiliary.pop() {
+            Some(_) => vec![short, partial],
+            None => vec![short],
+        };
+        for trace in traces {
+            let error = commit_alone(&layer, &trace).err();
+            assert!(error.is_some(), "{layer:?}");
+        }
     }
 }

@@ -30,17 +30,11 @@ use super::args::ProofKind;
 use super::output::{self, Report, size};
 use crate::decider::statement::StatementShape;
 use crate::memory::peak_resident_bytes;
+use crate::model::plan::cost;
 use crate::program::Outline;
 use crate::session::Architecture;
-use foldnet_gadgets::hash::NARROW_LIMIT;
 use foldnet_layers::graph::GraphShape;
 
-/// Constraints of the recursion in every step.
-const STEP_CONSTRAINTS: usize = 19_000;
-/// Constraints of a round of the claim merge, one for each variable of the weight polynomial.
-const ROUND_CONSTRAINTS: usize = 360;
-/// Constraints of the two permutations of Poseidon, of rates 5 and 24.
-const PERMUTATION_CONSTRAINTS: [usize; 2] = [324, 780];
 /// Seconds to fold a constraint.
 const CONSTRAINT_SECONDS: f64 = 10e-6;
 /// Seconds to fold an entry of the weight table.
@@ -114,9 +108,7 @@ impl Estimate {
     /// For one proof about some inferences.
     pub(super) fn new(program: &Outline, proof: ProofKind, inferences: usize) -> Self {
         let variables = program.weight_variables;
-        let of = |kind: &GraphShape| {
-            STEP_CONSTRAINTS + ROUND_CONSTRAINTS * variables + kind.cost().constraints(hash)
-        };
+        let of = |kind: &GraphShape| cost::constraints(kind, variables);
         let constraints: Vec<usize> = program.kinds.iter().map(of).collect();
         let table = power_of_two(variables);
         let of = |kind: usize| constraints.get(kind).map_or(0.0, |&count| count as f64);
@@ -346,16 +338,6 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
         return Err(format!("`{text}` is no size; write 800M or 1.5G"));
     }
     Ok(bytes as u64)
-}
-
-/// Constraints of a hash of some elements.
-fn hash(elements: usize) -> usize {
-    let [narrow, wide] = PERMUTATION_CONSTRAINTS;
-    if elements <= NARROW_LIMIT {
-        narrow * elements.div_ceil(5)
-    } else {
-        wide * elements.div_ceil(24)
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,17 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// No plan fits into the memory.
+    #[error(
+        "the memory: expected at least {least} bytes for any plan, got {got}; give {least} or more, \
+         or use narrower layers"
+    )]
+    Memory {
+        /// Bytes allowed.
+        got: u64,
+        /// Bytes of the plan that takes least.
+        least: u64,
+    },
     /// A layer of the integer network is refused.
     #[error("node `{node}`: {source}")]
     Layer {
@@ -28,16 +39,18 @@ pub enum ModelError {
         /// What the decoder said.
         reason: String,
     },
-    /// The operator set is older than the operators read here.
+    /// The operator set is older or newer than the operators read here.
     #[error(
-        "operator set {got} is not read, the oldest that is read is {least}; export with a newer \
-         opset_version, for instance 13"
+        "operator set {got} is not read, only {least} to {most} are; export with another \
+         opset_version, for instance 17"
     )]
     OperatorSet {
         /// Version of the default operator set; 0 when there is none.
         got: i64,
         /// The oldest version that is read.
         least: i64,
+        /// The newest version that is read.
+        most: i64,
     },
     /// The graph has no input or several.
     #[error("expected one graph input, got {got:?}; export a model of a single tensor")]
@@ -51,16 +64,36 @@ pub enum ModelError {
         /// The outputs.
         got: Vec<String>,
     },
-    /// The graph output is not the end of the chain of layers.
+    /// The graph output does not depend on the input, or nothing gives it.
     #[error(
-        "graph output `{output}` is not the last tensor of the chain, which is `{last}`; remove \
-         the nodes that do not lead to the output"
+        "graph output `{output}` does not depend on the graph input; connect them, or export the \
+         model again"
     )]
-    OutputNotLast {
+    Disconnected {
         /// The graph output.
         output: String,
-        /// The last tensor computed.
-        last: String,
+    },
+    /// Nodes depend on one another.
+    #[error(
+        "node `{node}` depends on its own output; a network has to be free of cycles, export the \
+         model again"
+    )]
+    Cycle {
+        /// A node of the cycle, or one that depends on it.
+        node: String,
+    },
+    /// A tensor without values, or with too many.
+    #[error(
+        "node `{node}`: a tensor of shape {shape:?} has no values or more than {most}; use smaller \
+         inputs"
+    )]
+    TensorSize {
+        /// The node.
+        node: String,
+        /// The shape.
+        shape: Vec<usize>,
+        /// The most values there may be.
+        most: usize,
     },
     /// The graph input is not a float32 tensor.
     #[error("graph input `{input}` is {got}, expected float32; export the model in float32")]
@@ -116,23 +149,10 @@ pub enum ModelError {
         /// What to do instead.
         remedy: &'static str,
     },
-    /// A node reads a tensor other than the latest one.
+    /// A node reads a tensor that no initialiser and no node defines.
     #[error(
-        "node `{node}` reads `{tensor}`, which is not the latest tensor of the chain (`{latest}`); \
-         networks with branches or skip connections are not supported, use a sequential one"
-    )]
-    Branch {
-        /// The node.
-        node: String,
-        /// The tensor it reads.
-        tensor: String,
-        /// The tensor it should read.
-        latest: String,
-    },
-    /// A node reads a tensor that no initialiser and no earlier node defines.
-    #[error(
-        "node `{node}` reads `{tensor}`, which no initialiser or earlier node defines; export \
-         with the weights included and nodes in order"
+        "node `{node}` reads `{tensor}`, which no initialiser or node defines; export with the \
+         weights included"
     )]
     MissingTensor {
         /// The node.
@@ -196,7 +216,7 @@ pub enum ModelError {
         /// Position of the entry in row-major order.
         index: usize,
         /// The value.
-        value: f32,
+        value: f64,
     },
     /// The operands of a node do not fit together.
     #[error(
@@ -211,9 +231,20 @@ pub enum ModelError {
         /// Shape of the constant, or the shape asked for.
         right: Vec<usize>,
     },
-    /// The network has no dense layer.
-    #[error("the network has no layer to prove; it needs at least one Gemm or MatMul")]
+    /// The network does nothing.
+    #[error("the network has no layer to prove; its output is its input, export the right model")]
     NoLayers,
+    /// The network is not a chain of dense layers.
+    #[error(
+        "node `{node}` ({operation}) is no dense layer of the node before it; use a multilayer \
+         perceptron"
+    )]
+    NoChain {
+        /// The node.
+        node: String,
+        /// Its operation.
+        operation: &'static str,
+    },
     /// The float reference implementation failed.
     #[error("the float reference failed: {reason}; check the model with onnx.checker")]
     Reference {
@@ -296,6 +327,81 @@ pub enum ModelError {
         tensor: String,
         /// Its largest magnitude, or its scale.
         got: f64,
+    },
+    /// A share of values that calibration cannot keep.
+    #[error("{got} percent of the values cannot be kept; choose 50 to 100, for instance 99.99")]
+    Percentile {
+        /// The percentage asked for.
+        got: f64,
+    },
+    /// Tensors that have to have one scale have two.
+    #[error(
+        "node `{node}`: the scale {scale} meets {other} where values pass unchanged; requantise \
+         before the tensors are joined"
+    )]
+    Scales {
+        /// The node.
+        node: String,
+        /// Its scale.
+        scale: f64,
+        /// That of what it is joined with.
+        other: f64,
+    },
+    /// A model that is quantised already needs wider activations.
+    #[error(
+        "node `{node}`: its quantised values need {needed} bits, got {bits}; compile with more \
+         bits"
+    )]
+    GridBits {
+        /// The node.
+        node: String,
+        /// The width asked for.
+        bits: u32,
+        /// The width needed.
+        needed: u32,
+    },
+    /// A function needs a table that is too long.
+    #[error(
+        "node `{node}` looks its values up, which takes activations of at most {most} bits, got \
+         {got}; compile with fewer bits"
+    )]
+    TableBits {
+        /// The node.
+        node: String,
+        /// The width asked for.
+        got: u32,
+        /// The largest width.
+        most: u32,
+    },
+    /// A function has no value.
+    #[error("node `{node}` has no value at {at}; calibrate with samples of its domain")]
+    Undefined {
+        /// The node.
+        node: String,
+        /// Where.
+        at: f64,
+    },
+    /// A multiplier rounds to zero.
+    #[error(
+        "node `{node}`: the multiplier {ratio} rounds to zero at every shift; calibrate with \
+         typical samples, or scale its operands up"
+    )]
+    Multiplier {
+        /// The node.
+        node: String,
+        /// Its operands' scales over that of its output.
+        ratio: f64,
+    },
+    /// Activations saturate on the calibration samples, which was not allowed.
+    #[error(
+        "node `{node}`: {count} values saturate on the samples; calibrate by largest magnitudes, \
+         or allow saturation"
+    )]
+    Saturated {
+        /// The node.
+        node: String,
+        /// How many values.
+        count: usize,
     },
     /// Integer weights are too large at every shift.
     #[error(

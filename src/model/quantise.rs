@@ -11,9 +11,11 @@
 //!
 //! Weights are field elements in a proof, so their 16 to 24 bits cost nothing there.
 
+use super::calibrate::Method;
+use super::chain::{FloatDense, FloatNetwork};
 use super::error::ModelError;
-use super::import::{FloatDense, FloatNetwork, FloatReference};
 use super::integer::{IntegerDense, IntegerNetwork, OutOfRange, full_range};
+use super::reference::FloatReference;
 
 /// By how much the shift is lowered while weights are too large: one 8-bit limb of the remainder.
 const SHIFT_STEP: u32 = 8;
@@ -22,19 +24,28 @@ const SHIFT_STEP: u32 = 8;
 const LOGIT_MARGIN: f64 = 1.05;
 const LOGIT_ATTEMPTS: usize = 8;
 
-/// Choices of [`IntegerNetwork::quantise`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Choices of quantisation.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QuantiseOptions {
     /// Width of the signed activations, 2 to 16.
     pub bits: u32,
-    /// The shift that all layers share; lowered by 8 while integer weights exceed
-    /// [`super::integer::MAX_WEIGHT_BITS`].
+    /// The shift that layers start from; lowered by 8 while integer weights exceed
+    /// [`super::integer::MAX_WEIGHT_BITS`], raised by 8 where a multiplier would be imprecise.
     pub shift: u32,
+    /// How scales follow from samples.
+    pub method: Method,
+    /// Whether values that saturate on the samples are an error.
+    pub strict: bool,
 }
 
 impl Default for QuantiseOptions {
     fn default() -> Self {
-        QuantiseOptions { bits: 8, shift: 16 }
+        QuantiseOptions {
+            bits: 8,
+            shift: 16,
+            method: Method::MinMax,
+            strict: false,
+        }
     }
 }
 

@@ -1,0 +1,388 @@
+//! A quantised graph, and how well its integers follow the floats.
+
+use super::calibrate::Calibration;
+use super::error::ModelError;
+use super::graph::FloatGraph;
+use super::integer::{ACTIVATION_BITS, MAX_SHIFT, OutOfRange, QuantisedInput, full_range};
+use super::lower::{Cuts, least_bits, lower};
+use super::network::{Evaluator, IntegerGraph};
+use super::quantise::{QuantiseOptions, class};
+use foldnet_layers::graph::GraphTrace;
+use foldnet_layers::layer::{IntegerLayer, Layer, Weights};
+use foldnet_layers::normalise::Normalise;
+use rayon::prelude::*;
+
+/// The factor by which the scale of the logits grows while they saturate, and how often it may.
+const LOGIT_MARGIN: f64 = 1.05;
+const LOGIT_ATTEMPTS: usize = 8;
+
+/// An integer graph with what is needed to count saturation.
+#[derive(Clone, Debug)]
+pub struct Quantised {
+    /// The network.
+    pub graph: IntegerGraph,
+    /// For every node, where it cuts off what the float node keeps.
+    cuts: Vec<Cuts>,
+}
+
+/// How one node follows its float node, over all samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerReport {
+    /// The ONNX node.
+    pub name: String,
+    /// The integer layer.
+    pub layer: &'static str,
+    /// Mean absolute difference of a float and `scale` times its integer.
+    pub mean_error: f64,
+    /// Largest absolute difference.
+    pub largest_error: f64,
+    /// `10 log10` of the floats' squares over the squared differences, in decibels; infinite when
+    /// there is no difference.
+    pub signal_to_noise: f64,
+    /// How many values were cut off that the float node keeps.
+    pub saturated: usize,
+    /// Signed bits of an accumulator, where the layer has one: no accumulator can wrap.
+    pub accumulator_bits: Option<u32>,
+}
+
+/// How an integer graph compares with its float graph on samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The float prediction of every sample, see [`class`].
+    pub float: Vec<usize>,
+    /// The integer prediction of every sample, see [`class`].
+    pub integer: Vec<usize>,
+    /// How many predictions are equal.
+    pub agreeing: usize,
+    /// How many float and integer predictions equal the label, when there are labels.
+    pub correct: Option<(usize, usize)>,
+    /// Largest absolute difference between a float output and its integer times the scale.
+    pub largest_error: f64,
+    /// How many input values were clamped, over all samples.
+    pub saturated_inputs: usize,
+    /// The nodes in order.
+    pub layers: Vec<LayerReport>,
+}
+
+impl FloatGraph {
+    /// The least width of activations: 2, or what a model needs that is quantised already.
+    pub fn least_bits(&self) -> u32 {
+        least_bits(self).max(*ACTIVATION_BITS.start())
+    }
+}
+
+impl Quantised {
+    /// Quantises `float` with scales calibrated on `samples`.
+    ///
+    /// The scale of the output grows by 5 % up to eight times until no sample saturates it.
+    ///
+    /// # Errors
+    /// Those of [`Calibration::new`] and [`IntegerGraph::check`]; [`ModelError::Bits`],
+    /// [`ModelError::Shift`], what a layer cannot represent, [`ModelError::LogitsSaturate`], and
+    /// [`ModelError::Saturated`] when saturation on the samples is an error.
+    pub fn new(
+        float: &FloatGraph,
+        samples: &[Vec<f32>],
+        options: &QuantiseOptions,
+    ) -> Result<Self, ModelError> {
+        if !ACTIVATION_BITS.contains(&options.bits) {
+            return Err(ModelError::Bits { got: options.bits });
+        }
+        if !(1..=MAX_SHIFT).contains(&options.shift) {
+            return Err(ModelError::Shift {
+                layer: float.name.clone(),
+                got: options.shift,
+            });
+        }
+        let mut calibration = Calibration::new(float, samples, options.bits, options.method)?;
+        let output = calibration.classes.of(float.output);
+        for _ in 0..LOGIT_ATTEMPTS {
+            let lowered = lower(float, &calibration, options)?;
+            let quantised = Quantised {
+                graph: lowered.graph,
+                cuts: lowered.cuts,
+            };
+            let saturated = quantised.saturated_on(samples)?;
+            let at = float.output.checked_sub(1);
+            let logits = at.and_then(|at| saturated.get(at)).copied().unwrap_or(0);
+            if logits == 0 || quantised.is_given(float) {
+                return quantised.allowed(&saturated, options.strict);
+            }
+            let classes = &calibration.classes;
+            for (tensor, threshold) in calibration.thresholds.iter_mut().enumerate() {
+                if classes.of(tensor) == output {
+                    *threshold *= LOGIT_MARGIN;
+                }
+            }
+        }
+        let node = float
+            .output
+            .checked_sub(1)
+            .and_then(|at| float.nodes.get(at));
+        Err(ModelError::LogitsSaturate {
+            layer: node.map_or_else(String::new, |node| node.name.clone()),
+        })
+    }
+
+    /// Whether the model itself gives the scale of its output.
+    fn is_given(&self, float: &FloatGraph) -> bool {
+        let node = float
+            .output
+            .checked_sub(1)
+            .and_then(|at| float.nodes.get(at));
+        node.is_some_and(|node| node.step.is_some())
+    }
+
+    fn allowed(self, saturated: &[usize], strict: bool) -> Result<Self, ModelError> {
+        let first = saturated.iter().position(|&count| count > 0);
+        match first.filter(|_| strict) {
+            None => Ok(self),
+            Some(at) => Err(ModelError::Saturated {
+                node: self
+                    .graph
+                    .nodes
+                    .get(at)
+                    .map_or_else(String::new, |n| n.name.clone()),
+                count: saturated.get(at).copied().unwrap_or(0),
+            }),
+        }
+    }
+
+    /// Rounds an input to integers; values outside the range are clamped and counted.
+    fn input(&self, input: &[f32]) -> Result<QuantisedInput, ModelError> {
+        let range = full_range(self.graph.bits);
+        QuantisedInput::round(input, self.graph.input_scale, range, OutOfRange::Saturate)
+    }
+
+    /// How many values of every node are cut off over all samples.
+    fn saturated_on(&self, samples: &[Vec<f32>]) -> Result<Vec<usize>, ModelError> {
+        let evaluator = self.graph.evaluator()?;
+        let count = |sample: &Vec<f32>| {
+            let trace = self.trace(&evaluator, &self.input(sample)?.values)?;
+            Ok(self.saturated(&trace))
+        };
+        samples.par_iter().map(count).try_reduce(
+            || vec![0; self.cuts.len()],
+            |a, b| Ok(a.iter().zip(&b).map(|(a, b)| a + b).collect()),
+        )
+    }
+
+    fn trace(&self, evaluator: &Evaluator, input: &[i64]) -> Result<GraphTrace, ModelError> {
+        evaluator
+            .trace(input)
+            .map_err(|error| self.graph.layer_error(error))
+    }
+
+    /// How many values of every node a trace cuts off that the float nodes keep.
+    pub fn saturated(&self, trace: &GraphTrace) -> Vec<usize> {
+        let nodes = self.graph.nodes.iter().zip(&self.cuts).zip(&trace.layers);
+        nodes
+            .map(|((node, cuts), layer)| {
+                let requantised = layer
+                    .requantised
+                    .iter()
+                    .filter(|parts| (cuts.low && parts.under > 0) || (cuts.high && parts.over > 0));
+                let operand = node
+                    .operands
+                    .first()
+                    .and_then(|&tensor| trace.tensor(tensor));
+                let operand = operand.as_deref().unwrap_or(&[]);
+                let others = match &node.layer {
+                    Layer::Table(_) => cuts.table(operand),
+                    Layer::Normalise(layer) => {
+                        cut_off(layer, operand, &layer_values(layer, operand))
+                    }
+                    _ => 0,
+                };
+                requantised.count() + others
+            })
+            .collect()
+    }
+
+    /// Evaluates both graphs on `inputs`; input values outside the range are clamped and counted.
+    ///
+    /// # Errors
+    /// [`ModelError::Labels`], [`ModelError::InputLength`], [`ModelError::LayerShape`] when the two
+    /// graphs have different nodes, and those of the two evaluations.
+    pub fn report(
+        &self,
+        float: &FloatGraph,
+        inputs: &[Vec<f32>],
+        labels: Option<&[usize]>,
+    ) -> Result<Report, ModelError> {
+        if let Some(labels) = labels.filter(|labels| labels.len() != inputs.len()) {
+            return Err(ModelError::Labels {
+                samples: inputs.len(),
+                labels: labels.len(),
+            });
+        }
+        super::integer::expect("graph", "nodes", float.nodes.len(), self.graph.nodes.len())?;
+        let evaluator = self.graph.evaluator()?;
+        let samples = inputs
+            .par_iter()
+            .map(|input| self.sample(&evaluator, float, input));
+        let samples = samples.collect::<Result<Vec<_>, _>>()?;
+        Ok(self.summary(&samples, labels))
+    }
+
+    fn sample(
+        &self,
+        evaluator: &Evaluator,
+        float: &FloatGraph,
+        input: &[f32],
+    ) -> Result<Sample, ModelError> {
+        let floats = float.trace(input)?;
+        let quantised = self.input(input)?;
+        let trace = self.trace(evaluator, &quantised.values)?;
+        let mut errors = Vec::with_capacity(self.graph.nodes.len());
+        for (at, node) in self.graph.nodes.iter().enumerate() {
+            let integers = trace.tensor(at + 1).unwrap_or_default();
+            let floats = floats.get(at + 1).map_or(&[][..], Vec::as_slice);
+            super::integer::expect(&node.name, "values", floats.len(), integers.len())?;
+            errors.push(Errors::new(floats, &integers, node.scale));
+        }
+        let output = trace.tensor(self.graph.output).unwrap_or_default();
+        let logits = floats.get(self.graph.output).map_or(&[][..], Vec::as_slice);
+        Ok(Sample {
+            float: class(logits),
+            integer: class(&output),
+            error: Errors::new(logits, &output, self.graph.output_scale()).largest,
+            saturated_inputs: quantised.saturated,
+            saturated: self.saturated(&trace),
+            errors,
+        })
+    }
+
+    fn summary(&self, samples: &[Sample], labels: Option<&[usize]>) -> Report {
+        let float: Vec<usize> = samples.iter().map(|s| s.float).collect();
+        let integer: Vec<usize> = samples.iter().map(|s| s.integer).collect();
+        let equal = |a: &[usize], b: &[usize]| a.iter().zip(b).filter(|(a, b)| a == b).count();
+        let layers = self.graph.nodes.iter().enumerate().map(|(at, node)| {
+            let errors = samples.iter().filter_map(|s| s.errors.get(at));
+            let sum = errors.fold(Errors::default(), |sum, more| sum.plus(more));
+            let saturated = samples.iter().filter_map(|s| s.saturated.get(at)).sum();
+            LayerReport {
+                name: node.name.clone(),
+                layer: node.layer.name(),
+                mean_error: sum.sum / sum.count.max(1) as f64,
+                largest_error: sum.largest,
+                signal_to_noise: 10.0 * (sum.signal / sum.noise).log10(),
+                saturated,
+                accumulator_bits: accumulator_bits(&node.layer),
+            }
+        });
+        Report {
+            agreeing: equal(&float, &integer),
+            correct: labels.map(|l| (equal(&float, l), equal(&integer, l))),
+            largest_error: samples.iter().map(|s| s.error).fold(0.0, f64::max),
+            saturated_inputs: samples.iter().map(|s| s.saturated_inputs).sum(),
+            layers: layers.collect(),
+            float,
+            integer,
+        }
+    }
+}
+
+impl Cuts {
+    /// How many inputs of a table saturate it.
+    fn table(&self, inputs: &[i64]) -> usize {
+        let Some((least, saturates)) = &self.inputs else {
+            return 0;
+        };
+        let saturated = |x: &&i64| {
+            let at = usize::try_from(**x - least).ok();
+            at.and_then(|at| saturates.get(at)) == Some(&true)
+        };
+        inputs.iter().filter(saturated).count()
+    }
+}
+
+/// The outputs of a normalisation.
+fn layer_values(layer: &Normalise, operand: &[i64]) -> Vec<i64> {
+    let place = foldnet_layers::error::Place {
+        index: 0,
+        name: Normalise::NAME,
+    };
+    let empty = Weights {
+        matrix: &[],
+        row_length: 1,
+        bias: &[],
+    };
+    layer
+        .evaluate(place, empty, &[operand])
+        .map_or_else(|_| Vec::new(), |trace| trace.outputs())
+}
+
+/// How many outputs of a normalisation its clamp changes.
+fn cut_off(layer: &Normalise, operand: &[i64], outputs: &[i64]) -> usize {
+    let wide = Normalise {
+        low: i64::from(i32::MIN),
+        high: i64::from(i32::MAX),
+        ..layer.clone()
+    };
+    let free = layer_values(&wide, operand);
+    free.iter()
+        .zip(outputs)
+        .filter(|(free, output)| free != output)
+        .count()
+}
+
+fn accumulator_bits(layer: &Layer) -> Option<u32> {
+    let requantise = match layer {
+        Layer::Linear(layer) => &layer.requantise,
+        Layer::Combine(layer) => &layer.requantise,
+        Layer::AveragePool(layer) => &layer.requantise,
+        Layer::Multiply(layer) => &layer.requantise,
+        Layer::MatMul(layer) => &layer.requantise,
+        _ => return None,
+    };
+    Some(requantise.accumulator_bits + 1)
+}
+
+/// One sample in both graphs.
+struct Sample {
+    float: usize,
+    integer: usize,
+    error: f64,
+    saturated_inputs: usize,
+    saturated: Vec<usize>,
+    errors: Vec<Errors>,
+}
+
+/// Differences of floats and integers.
+#[derive(Clone, Debug, Default)]
+struct Errors {
+    count: usize,
+    sum: f64,
+    largest: f64,
+    signal: f64,
+    noise: f64,
+}
+
+impl Errors {
+    fn new(floats: &[f64], integers: &[i64], scale: f64) -> Self {
+        let mut errors = Errors {
+            count: floats.len(),
+            ..Errors::default()
+        };
+        for (&float, &integer) in floats.iter().zip(integers) {
+            // Exact: activations have at most 16 bits.
+            let difference = (float - scale * integer as f64).abs();
+            errors.sum += difference;
+            errors.largest = errors.largest.max(difference);
+            errors.signal += float * float;
+            errors.noise += difference * difference;
+        }
+        errors
+    }
+
+    fn plus(&self, more: &Errors) -> Self {
+        Errors {
+            count: self.count + more.count,
+            sum: self.sum + more.sum,
+            largest: self.largest.max(more.largest),
+            signal: self.signal + more.signal,
+            noise: self.noise + more.noise,
+        }
+    }
+}
