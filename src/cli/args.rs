@@ -27,6 +27,8 @@ pub struct Arguments {
 pub enum Command {
     /// Prove and verify that a built-in network reads a handwritten digit.
     Demo(Demo),
+    /// List what an ONNX model consists of, and what of it cannot be proven.
+    Inspect(Inspect),
     /// Turn an ONNX model into an integer program that can be proven.
     Compile(Compile),
     /// Prove what a program gives for an input.
@@ -95,6 +97,17 @@ pub struct Demo {
     #[arg(short, long, value_name = "PROOF", default_value = "digit.proof")]
     pub output: PathBuf,
     /// Write the numbers as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Options of `inspect`.
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// The model.
+    #[arg(value_name = "MODEL.onnx")]
+    pub model: PathBuf,
+    /// Write the lists as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }

@@ -7,6 +7,7 @@ pub mod args;
 mod compile;
 mod demo;
 mod export;
+mod inspect;
 mod keys;
 mod output;
 pub mod progress;
@@ -82,6 +83,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
     let cache = cache.as_deref();
     match &arguments.command {
         Command::Demo(options) => demo::run(options, cache),
+        Command::Inspect(options) => inspect::run(options),
         Command::Compile(options) => compile::run(options),
         Command::Prove(options) => prove::run(options, cache),
         Command::Verify(options) => verify::run(options, cache),
