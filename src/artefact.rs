@@ -283,9 +283,14 @@ pub fn check_statement(
     architecture: &Architecture,
     inferences: &[Inference],
 ) -> Result<(), ArtefactError> {
-    let (input, output) = (&architecture.input, &architecture.output);
-    let most = MAX_STATEMENT / input.capacity.max(output.capacity).max(1);
+    let most = most_inferences(architecture);
     limit("inferences of the proof", 1, most, inferences.len())
+}
+
+/// Most inferences that a proof may be about.
+pub(crate) fn most_inferences(architecture: &Architecture) -> usize {
+    let (input, output) = (&architecture.input, &architecture.output);
+    MAX_STATEMENT / input.capacity.max(output.capacity).max(1)
 }
 
 /// Puts the file's name to an error that lacks it.
@@ -339,6 +344,8 @@ pub fn check_architecture(architecture: &Architecture) -> Result<(), ArtefactErr
         // The number of layers first: everything after it takes time and memory in proportion.
         limit("layers of a step kind", 1, MAX_LAYERS, shape.nodes.len())?;
         equal("activation bits of a kind", bits, shape.bits as usize)?;
+        let batch = architecture.kinds.first().map_or(1, |kind| kind.batch);
+        equal("inferences of a kind", batch, shape.batch)?;
         let variables = shape.weight_variables;
         equal(
             "weight variables of a kind",
@@ -399,7 +406,8 @@ fn check_edge(
 pub fn check_program(program: &Outline) -> Result<(), ArtefactError> {
     check_architecture(&Architecture::from(program))?;
     limit("steps", 1, MAX_STEPS, program.steps.len())?;
-    let mut live = vec![program.input.capacity];
+    let batch = program.kinds.first().map_or(1, |kind| kind.batch);
+    let mut live = vec![program.input.capacity.saturating_mul(batch)];
     for (index, step) in program.steps.iter().enumerate() {
         let Some(shape) = program.kinds.get(step.kind) else {
             let most = program.kinds.len().saturating_sub(1);
@@ -423,8 +431,8 @@ pub fn check_program(program: &Outline) -> Result<(), ArtefactError> {
         )?;
         live = shape.output_lengths();
     }
-    let outputs = live.iter().sum();
-    equal("outputs of the last step", program.output.capacity, outputs)
+    let outputs = program.output.capacity.saturating_mul(batch);
+    equal("outputs of the last step", outputs, live.iter().sum())
 }
 
 fn limit(what: &'static str, least: usize, most: usize, got: usize) -> Result<(), ArtefactError> {

@@ -41,6 +41,7 @@ pub use source::{KeyEngine, KeySource, development_powers, development_tau};
 use crate::files::{self, Access, AtomicFile, ContainerReader, ContainerWriter, FileError, Kind};
 use ff::PrimeField;
 use foldnet_gadgets::cycle::{Affine, Point};
+use foldnet_gadgets::msm::Bases;
 use halo2curves::CurveAffine;
 use halo2curves::bn256::G2Affine;
 use halo2curves::group::cofactor::CofactorCurveAffine;
@@ -50,6 +51,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use thiserror::Error;
 
 /// The most points a key may have: the two-adicity of BN254's scalar field.
@@ -64,12 +66,9 @@ const OPENING_BYTES: usize = opening::BYTES;
 /// Points that are read, written and hashed at a time.
 const POINTS_PER_BLOCK: usize = 1 << 12;
 
-/// Values of a small commitment that are sorted at a time, which bounds the copies of the bases.
-const SMALL_VALUES_PER_BLOCK: usize = 1 << 18;
-
-/// Bit widths that `commit_small` treats separately: one long value among many short ones must not
-/// make all of them cost as much as the long one.
-const SMALL_WIDTHS: [u32; 4] = [10, 16, 32, 64];
+/// The most bases that are kept in the form that multiplication takes; more are prepared in blocks of
+/// this size for each commitment.
+const PREPARED_POINTS: usize = 1 << 18;
 
 /// Why a key cannot be made, read or used.
 #[derive(Debug, Error)]
@@ -227,6 +226,15 @@ pub struct CommitmentKey<E: Engine<GE: DlogGroupExt>> {
     tau_h: Option<G2Affine>,
     insecure: bool,
     digest: [u8; 32],
+    prepared: Prepared<E>,
+}
+
+/// The first bases in the form that multiplication takes, as many as have been needed.
+type Prepared<E> = Arc<RwLock<Arc<Bases<Affine<E>>>>>;
+
+/// No bases.
+fn unprepared<E: Engine<GE: DlogGroupExt>>() -> Prepared<E> {
+    Arc::new(RwLock::new(Arc::new(Bases::new(&[]))))
 }
 
 impl<E: Engine<GE: DlogGroupExt>> fmt::Debug for CommitmentKey<E> {
@@ -290,28 +298,59 @@ impl<E: Engine<GE: DlogGroupExt>> CommitmentKey<E> {
     /// # Errors
     /// [`KeyError::TooLong`] when there are more values than bases.
     pub fn commit(&self, values: &[E::Scalar], blind: E::Scalar) -> Result<Point<E>, KeyError> {
-        let bases = self.first(values.len())?;
-        Ok(E::GE::vartime_multiscalar_mul(values, bases) + self.blinding(blind))
+        self.sum(values, blind, Bases::multiply)
     }
 
     /// The same as [`CommitmentKey::commit`] for signed integers, without field elements in memory.
     ///
-    /// A negative value adds the negated base, so only `|v_i|` is multiplied; values are grouped by
-    /// bit length, and zeros cost nothing. `commit` finds short values too, so the time saved is
-    /// small (up to a fifth); both are several times cheaper than for values of full length.
-    ///
     /// # Errors
     /// [`KeyError::TooLong`] when there are more values than bases.
     pub fn commit_small(&self, values: &[i64], blind: E::Scalar) -> Result<Point<E>, KeyError> {
+        self.sum(values, blind, Bases::multiply_integers)
+    }
+
+    /// The sum over `values`, as `multiply` takes it, plus `blind H`.
+    fn sum<T>(
+        &self,
+        values: &[T],
+        blind: E::Scalar,
+        multiply: impl Fn(&Bases<Affine<E>>, &[T]) -> <Affine<E> as CurveAffine>::CurveExt,
+    ) -> Result<Point<E>, KeyError> {
         let bases = self.first(values.len())?;
-        let blocks = bases.chunks(SMALL_VALUES_PER_BLOCK);
+        let add = |sum: Point<E>, part: <Affine<E> as CurveAffine>::CurveExt| {
+            sum + E::GE::group(&part.into())
+        };
         let start = self.blinding(blind);
-        Ok(values
-            .chunks(SMALL_VALUES_PER_BLOCK)
-            .zip(blocks)
-            .fold(start, |sum, (values, bases)| {
-                sum + small_sum::<E>(values, bases)
-            }))
+        if values.len() <= PREPARED_POINTS {
+            return Ok(add(start, multiply(&self.prepared(values.len()), values)));
+        }
+        let blocks = bases.chunks(PREPARED_POINTS);
+        let blocks = values.chunks(PREPARED_POINTS).zip(blocks);
+        Ok(blocks.fold(start, |sum, (values, bases)| {
+            add(sum, multiply(&Bases::new(bases), values))
+        }))
+    }
+
+    /// The first `n` bases, prepared.
+    fn prepared(&self, n: usize) -> Arc<Bases<Affine<E>>> {
+        let known = Arc::clone(&self.prepared.read().unwrap_or_else(PoisonError::into_inner));
+        if known.len() >= n {
+            return known;
+        }
+        // The lock is not held meanwhile: preparing runs tasks that might wait for it.
+        let bases = self
+            .bases
+            .get(..n.next_power_of_two())
+            .unwrap_or(&self.bases);
+        let longer = Arc::new(Bases::new(bases));
+        let mut known = self
+            .prepared
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() < longer.len() {
+            *known = Arc::clone(&longer);
+        }
+        longer
     }
 
     /// The key of the first `n` points.
@@ -327,6 +366,7 @@ impl<E: Engine<GE: DlogGroupExt>> CommitmentKey<E> {
             tau_h: self.tau_h,
             insecure: self.insecure,
             digest: [0; 32],
+            prepared: unprepared::<E>(),
         }))
     }
 
@@ -411,6 +451,7 @@ impl<E: KeyEngine> CommitmentKey<E> {
             tau_h,
             insecure,
             digest: [0; 32],
+            prepared: unprepared::<E>(),
         }))
     }
 
@@ -654,25 +695,4 @@ fn decode_points<E: KeyEngine>(block: &[u8], start: usize) -> Result<Vec<Affine<
         .enumerate()
         .map(decode)
         .collect()
-}
-
-/// `sum_i values[i] bases[i]` for signed integers.
-fn small_sum<E: Engine<GE: DlogGroupExt>>(values: &[i64], bases: &[Affine<E>]) -> Point<E> {
-    let mut groups = SMALL_WIDTHS.map(|width| (width, Vec::new(), Vec::new()));
-    for (value, base) in values.iter().zip(bases).filter(|(value, _)| **value != 0) {
-        let magnitude = value.unsigned_abs();
-        let length = u64::BITS - magnitude.leading_zeros();
-        if let Some((_, magnitudes, points)) =
-            groups.iter_mut().find(|(width, _, _)| length <= *width)
-        {
-            magnitudes.push(magnitude);
-            points.push(if *value < 0 { -*base } else { *base });
-        }
-    }
-    groups
-        .iter()
-        .filter(|(_, magnitudes, _)| !magnitudes.is_empty())
-        .fold(E::GE::zero(), |sum, (_, magnitudes, points)| {
-            sum + E::GE::vartime_multiscalar_mul_small(magnitudes, points)
-        })
 }

@@ -2,18 +2,15 @@
 
 use crate::error::Error;
 use crate::fold::error::FoldError;
-use crate::model::integer::{IntegerNetwork, OutOfRange, QuantisedInput};
+use crate::model::integer::{OutOfRange, QuantisedInput};
+use crate::model::network::IntegerGraph;
 use crate::model::plan::{Plan, PlanOptions};
 use crate::weights::WeightStore;
 use foldnet_gadgets::step::WeightTable;
-use foldnet_layers::bounds::accumulator_bits;
-use foldnet_layers::graph::{self, GraphShape, GraphTrace, evaluate};
+use foldnet_layers::graph::{GraphShape, GraphTrace, evaluate};
 use foldnet_layers::layer::Layer;
-use foldnet_layers::layout::pack;
 use foldnet_layers::linear::Linear;
-use foldnet_layers::requantise::Requantise;
 use foldnet_layers::tensor;
-use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 
 /// A vector of activations at the edge of a network.
@@ -159,41 +156,38 @@ impl Program {
     /// Cuts an integer network into steps and packs its weights.
     ///
     /// # Errors
-    /// [`Error::Model`] when no plan exists; [`Error::Layer`] when a circuit refuses a layer.
-    pub fn new(name: &str, network: &IntegerNetwork, options: &PlanOptions) -> Result<Self, Error> {
-        let plan = Plan::new(network, options)?;
-        let padded = (0..plan.steps.len())
-            .map(|step| plan.padded(network, step))
-            .collect::<Result<Vec<_>, _>>()?;
-        let kinds = shapes(&plan, &padded, network.bits);
+    /// [`Error::Model`] when no plan exists or a circuit refuses a layer.
+    pub fn new(
+        name: &str,
+        network: impl Into<IntegerGraph>,
+        options: &PlanOptions,
+    ) -> Result<Self, Error> {
+        let network = network.into();
+        let plan = Plan::new(&network, options)?;
         let mut steps = Vec::with_capacity(plan.steps.len());
         let mut tables = Vec::with_capacity(plan.steps.len());
-        for (step, matrices) in plan.steps.iter().zip(&padded) {
-            let shape = kinds
-                .get(step.kind)
-                .ok_or(Error::Program("a plan names no such kind"))?;
-            let layers = network.layers.get(step.layers.clone()).unwrap_or_default();
-            tables.push(pack(shape, matrices)?);
+        for (index, step) in plan.steps.iter().enumerate() {
+            tables.push(plan.weights(index)?);
             steps.push(ProgramStep {
                 kind: step.kind,
-                layers: layers.iter().map(|layer| layer.name.clone()).collect(),
+                layers: plan.nodes(step).map(|node| node.name.clone()).collect(),
             });
         }
-        let edge = |step: Option<&ProgramStep>| step.and_then(|step| kinds.get(step.kind));
+        let edge = |step: Option<&ProgramStep>| step.and_then(|step| plan.kinds.get(step.kind));
         let input = Tensor {
-            length: network.input_len(),
+            length: network.input_len,
             capacity: edge(steps.first()).map_or(0, GraphShape::input_len),
             scale: network.input_scale,
         };
         let output = Tensor {
             length: network.output_len(),
             capacity: edge(steps.last()).map_or(0, GraphShape::output_len),
-            scale: network.output_scale,
+            scale: network.output_scale(),
         };
         let outline = Outline {
             name: name.into(),
             bits: network.bits,
-            kinds,
+            kinds: plan.kinds,
             steps,
             weight_variables: plan.weight_variables,
             input,
@@ -294,46 +288,4 @@ impl Outline {
         };
         self.steps.iter().map(of).sum()
     }
-}
-
-/// The kinds of a plan, with the exact accumulator bounds of the layers that fill each slot.
-fn shapes(plan: &Plan, padded: &[Vec<(Array2<i64>, Array1<i64>)>], bits: u32) -> Vec<GraphShape> {
-    let mut bounds: Vec<Vec<u32>> = plan
-        .kinds
-        .iter()
-        .map(|kind| vec![1; kind.layers.len()])
-        .collect();
-    for (step, matrices) in plan.steps.iter().zip(padded) {
-        let mut range = tensor::range(bits);
-        let slots = plan.kinds.get(step.kind).zip(bounds.get_mut(step.kind));
-        let Some((kind, bounds)) = slots else {
-            continue;
-        };
-        for ((slot, bound), (weights, bias)) in kind.layers.iter().zip(bounds).zip(matrices) {
-            let needed = accumulator_bits(weights, bias, range.0, range.1);
-            *bound = needed.max(*bound);
-            range = (slot.low, slot.high);
-        }
-    }
-    let kinds = plan.kinds.iter().zip(bounds).map(|(kind, bounds)| {
-        let dense = kind
-            .layers
-            .iter()
-            .zip(bounds)
-            .map(|(slot, accumulator_bits)| {
-                let requantise = Requantise {
-                    shift: slot.shift,
-                    low: slot.low,
-                    high: slot.high,
-                    accumulator_bits,
-                };
-                Linear::dense(slot.inputs, slot.outputs, requantise).into()
-            });
-        GraphShape {
-            weight_variables: plan.weight_variables,
-            ends_inference: kind.ends_inference,
-            ..graph::chain(dense.collect(), bits)
-        }
-    });
-    kinds.collect()
 }

@@ -20,6 +20,8 @@ pub enum Stage {
     Prove,
     /// Making or loading the keys of the small proof; the unit is one file.
     DeciderKeys,
+    /// Proving many inputs; the unit is one input.
+    Inputs,
     /// Making the final small proof; the unit is one phase.
     Compress,
     /// Verifying; the unit is one check.
@@ -36,6 +38,7 @@ impl Stage {
             Stage::Fold => "folding",
             Stage::Prove => "proving",
             Stage::DeciderKeys => "groth16 keys",
+            Stage::Inputs => "inputs",
             Stage::Compress => "compressing",
             Stage::Verify => "verifying",
         }

@@ -2,8 +2,9 @@
 
 use foldnet::model::graph::{Elementary, FloatOp};
 use foldnet::model::{
-    Accuracy, Calibration, CostModel, FloatDense, FloatGraph, FloatNetwork, FloatReference, IntegerDense,
-    IntegerNetwork, ModelError, OutOfRange, Plan, PlanOptions, QuantiseOptions, json, random,
+    Accuracy, Calibration, FloatDense, FloatGraph, FloatNetwork, FloatReference, IntegerDense,
+    IntegerGraph, IntegerNetwork, ModelError, OutOfRange, Plan, PlanOptions, QuantiseOptions, json,
+    random,
 };
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
@@ -89,10 +90,7 @@ mod import {
         ("gemm", &["Linear"; 3]),
         ("matmul_add", &["Linear"; 2]),
         ("left", &["Linear"; 2]),
-        (
-            "conv_bn_relu",
-            &["Linear", "MaxPool"],
-        ),
+        ("conv_bn_relu", &["Linear", "MaxPool"]),
         ("scaled_inputs", &["Linear"]),
         ("silu", &["Linear", "Function"]),
         ("hard_swish", &["Linear", "Function"]),
@@ -113,7 +111,10 @@ mod import {
                 "AveragePool",
             ],
         ),
-        ("experts", &["Gather", "Linear", "Gather", "MaxPool", "Gather"]),
+        (
+            "experts",
+            &["Gather", "Linear", "Gather", "MaxPool", "Gather"],
+        ),
         (
             "extrema",
             &[
@@ -123,7 +124,14 @@ mod import {
         ),
         (
             "gate",
-            &["Linear", "AveragePool", "Linear", "Function", "Gather", "Multiply"],
+            &[
+                "Linear",
+                "AveragePool",
+                "Linear",
+                "Function",
+                "Gather",
+                "Multiply",
+            ],
         ),
         ("decoder", &["Gather", "Linear", "Function", "Gather"]),
         ("classes", &["Linear", "Softmax", "ArgMax"]),
@@ -132,19 +140,63 @@ mod import {
         ("branch", &["Linear", "Linear", "Combine"]),
         ("dead_node", &["Linear"]),
         ("../../examples/digits/mlp", &["Linear"; 3]),
-        ("../../examples/networks/lenet", &[
-            "Linear", "MaxPool", "Linear", "AveragePool", "Linear", "Linear",
-        ]),
-        ("../../examples/networks/residual", &[
-            "Linear", "Linear", "Linear", "Combine", "Linear", "Linear", "Linear", "Combine",
-            "AveragePool", "Linear",
-        ]),
-        ("../../examples/networks/transformer", &[
-            "Linear", "Gather", "Linear", "Normalise", "Linear", "Linear", "Gather", "Linear",
-            "Gather", "MatMul", "Softmax", "Linear", "Gather", "MatMul", "Gather", "Linear",
-            "Combine", "Normalise", "Linear", "Function", "Linear", "Combine", "Normalise",
-            "Linear", "AveragePool", "Linear",
-        ]),
+        (
+            "../../examples/networks/lenet",
+            &[
+                "Linear",
+                "MaxPool",
+                "Linear",
+                "AveragePool",
+                "Linear",
+                "Linear",
+            ],
+        ),
+        (
+            "../../examples/networks/residual",
+            &[
+                "Linear",
+                "Linear",
+                "Linear",
+                "Combine",
+                "Linear",
+                "Linear",
+                "Linear",
+                "Combine",
+                "AveragePool",
+                "Linear",
+            ],
+        ),
+        (
+            "../../examples/networks/transformer",
+            &[
+                "Linear",
+                "Gather",
+                "Linear",
+                "Normalise",
+                "Linear",
+                "Linear",
+                "Gather",
+                "Linear",
+                "Gather",
+                "MatMul",
+                "Softmax",
+                "Linear",
+                "Gather",
+                "MatMul",
+                "Gather",
+                "Linear",
+                "Combine",
+                "Normalise",
+                "Linear",
+                "Function",
+                "Linear",
+                "Combine",
+                "Normalise",
+                "Linear",
+                "AveragePool",
+                "Linear",
+            ],
+        ),
     ];
 
     #[test]
@@ -426,9 +478,6 @@ mod quantise {
         let (read, _): (IntegerNetwork, usize) =
             bincode::serde::decode_from_slice(&bytes, bincode::config::standard()).unwrap();
         assert_eq!(read, network);
-        let plan = Plan::new(&network, &PlanOptions::default()).unwrap();
-        let json = serde_json::to_string(&plan).unwrap();
-        assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
     }
 
     proptest! {
@@ -492,179 +541,6 @@ mod benchmark {
         let bits = network.check().unwrap();
         println!("accumulator bits at most {:?}", bits.iter().max());
     }
-
-    #[test]
-    fn plan_of_512_layers() {
-        let network = random::network(512, 64, 1).unwrap();
-        let start = std::time::Instant::now();
-        let plan = Plan::new(&network, &PlanOptions::default()).unwrap();
-        let cost = CostModel::default();
-        println!(
-            "planned in {:?}: ell {}",
-            start.elapsed(),
-            plan.weight_variables
-        );
-        for kind in &plan.kinds {
-            println!(
-                "{} layers, {} constraints",
-                kind.layers.len(),
-                cost.constraints(kind)
-            );
-        }
-        println!("{} steps, {:.1} s", plan.steps.len(), cost.seconds(&plan));
-        plan.check(&network).unwrap();
-        assert_eq!(plan.kinds.len(), 2);
-        assert!(plan.steps.len() <= 64);
-    }
-}
-
-mod plan {
-    use super::*;
-
-    /// Evaluates the padded steps one after the other.
-    fn evaluate_padded(plan: &Plan, network: &IntegerNetwork, input: &[i64]) -> Vec<i64> {
-        let mut current = input.to_vec();
-        for (index, step) in plan.steps.iter().enumerate() {
-            let kind = &plan.kinds[step.kind];
-            let matrices = plan.padded(network, index).unwrap();
-            current.resize(kind.layers[0].inputs, 0);
-            for (slot, (weights, bias)) in kind.layers.iter().zip(matrices) {
-                let layer = IntegerDense {
-                    name: "padded".into(),
-                    weights,
-                    bias,
-                    shift: slot.shift,
-                    low: slot.low,
-                    high: slot.high,
-                };
-                let sums = layer.accumulate(&current).unwrap();
-                let half = 1i64 << (slot.accumulator_bits - 1);
-                assert!(sums.iter().all(|y| (-half..half).contains(y)));
-                current = sums.into_iter().map(|y| layer.requantise(y)).collect();
-            }
-        }
-        current
-    }
-
-    fn assert_plan(network: &IntegerNetwork, options: &PlanOptions, seed: u64) -> Plan {
-        let plan = Plan::new(network, options).unwrap();
-        plan.check(network).unwrap();
-        assert!(plan.kinds.len() <= options.max_kinds);
-        assert!(plan.weight_variables <= options.max_weight_variables);
-        let mut random = ChaCha20Rng::seed_from_u64(seed);
-        let input = random::input(network.input_len(), &mut random);
-        let padded = evaluate_padded(&plan, network, &input);
-        let evaluation = network.evaluate(&input).unwrap();
-        let output = evaluation.output();
-        assert_eq!(&padded[..output.len()], output);
-        assert!(padded[output.len()..].iter().all(|&q| q == 0));
-        plan
-    }
-
-    proptest! {
-        // 200 cases of up to 40 layers take a few seconds; widths repeat so that kinds are shared.
-        // The widest layer (39 x 39) needs 13 variables.
-        #![proptest_config(ProptestConfig::with_cases(200))]
-
-        #[test]
-        fn plans_keep_their_invariants(
-            widths in prop::collection::vec(
-                prop_oneof![Just(8usize), Just(16), Just(32), 1usize..40], 2..40),
-            variables in 13usize..15,
-            max_kinds in 2usize..9,
-            seed in any::<u64>(),
-        ) {
-            let network = integers(&widths);
-            let options = PlanOptions {
-                max_weight_variables: variables,
-                max_kinds,
-                ..PlanOptions::default()
-            };
-            match Plan::new(&network, &options) {
-                Err(ModelError::TooManyKinds { most }) => prop_assert_eq!(most, max_kinds),
-                _ => { assert_plan(&network, &options, seed); }
-            }
-        }
-    }
-
-    #[test]
-    fn unlike_first_and_last_layers_get_their_own_kinds() {
-        let mut widths = vec![100];
-        widths.extend([16; 60]);
-        widths.push(10);
-        // Tables of 2^12 entries hold the first layer (2^11 + 16) and force several steps.
-        let options = PlanOptions {
-            max_weight_variables: 12,
-            ..PlanOptions::default()
-        };
-        let plan = assert_plan(&integers(&widths), &options, 3);
-        assert!(plan.steps.len() > plan.kinds.len());
-        assert_eq!(
-            plan.kinds.iter().filter(|kind| kind.ends_inference).count(),
-            1
-        );
-    }
-
-    #[test]
-    fn many_widths_are_padded_to_few_kinds() {
-        let widths: Vec<usize> = (0..40).map(|i| 20 + i * 7 % 12).collect();
-        let options = PlanOptions {
-            max_weight_variables: 12,
-            max_kinds: 3,
-            ..PlanOptions::default()
-        };
-        let plan = assert_plan(&integers(&widths), &options, 4);
-        assert!(plan.kinds.len() <= 3 && plan.steps.len() > 3);
-    }
-
-    #[test]
-    fn digits_need_one_step() {
-        let network = integers(&[64, 64, 64, 10]);
-        let plan = assert_plan(&network, &PlanOptions::default(), 5);
-        println!(
-            "digits: ell {}, {} steps",
-            plan.weight_variables,
-            plan.steps.len()
-        );
-        assert_eq!((plan.steps.len(), plan.kinds.len()), (1, 1));
-    }
-
-    #[test]
-    fn a_foreign_plan_is_refused() {
-        let network = integers(&[8, 8, 8, 8, 8]);
-        let options = PlanOptions {
-            max_weight_variables: 8,
-            ..PlanOptions::default()
-        };
-        let plan = Plan::new(&network, &options).unwrap();
-        type Change = fn(&mut Plan);
-        let changes: [Change; 9] = [
-            |p| p.weight_variables = 3,
-            |p| p.weight_variables = 23,
-            |p| p.steps[0].kind = 17,
-            |p| p.steps[0].layers = 0..0,
-            |p| p.steps.truncate(1),
-            |p| p.kinds[0].ends_inference = !p.kinds[0].ends_inference,
-            |p| p.kinds[0].layers[0].accumulator_bits = 2,
-            |p| p.kinds[0].layers[0].outputs += 1,
-            |p| p.kinds[0].layers[0].low = -1,
-        ];
-        for (index, change) in changes.iter().enumerate() {
-            let mut changed = plan.clone();
-            change(&mut changed);
-            let error = changed.check(&network);
-            assert!(
-                matches!(error, Err(ModelError::PlanMismatch { .. })),
-                "{index}: {error:?}"
-            );
-        }
-        let other = integers(&[8, 9, 8, 8, 8]);
-        assert!(matches!(
-            plan.padded(&other, 0),
-            Err(ModelError::PlanMismatch { .. })
-        ));
-        assert!(plan.padded(&network, plan.steps.len()).is_err());
-    }
 }
 
 mod errors {
@@ -681,20 +557,38 @@ mod errors {
     /// Models that are refused, with what the message must show.
     fn of_models() -> Vec<(ModelError, &'static str)> {
         let cases = [
-            ("recurrent", "node `lstm_one`: operator LSTM is not supported; unroll"),
+            (
+                "recurrent",
+                "node `lstm_one`: operator LSTM is not supported; unroll",
+            ),
             ("log_softmax", "node `scores`: operator LogSoftmax"),
-            ("other_domain", "node `dense`: operator Gemm is not supported"),
+            (
+                "other_domain",
+                "node `dense`: operator Gemm is not supported",
+            ),
             ("unknown_attribute", "Gemm with the attribute `transC`"),
             ("trans_a", "node `dense`: operand shapes [1, 6] and [6, 4]"),
             ("embedding", "node `lookup`: Gather with computed indices"),
-            ("quotient", "node `ratio`: Div with an activation as divisor"),
-            ("computed_shape", "node `shape`: Reshape with a computed shape"),
+            (
+                "quotient",
+                "node `ratio`: Div with an activation as divisor",
+            ),
+            (
+                "computed_shape",
+                "node `shape`: Reshape with a computed shape",
+            ),
             ("mask", "node `dropout`: Dropout with its output `mask`"),
             ("string_tensor", "constant `s` is STRING, expected FLOAT"),
             ("huge_integer", "node `reshape`: operand shapes [1, 6]"),
-            ("huge_tensor", "node `expand`: a tensor of shape [1073741824, 6]"),
+            (
+                "huge_tensor",
+                "node `expand`: a tensor of shape [1073741824, 6]",
+            ),
             ("cycle", "node `one` depends on its own output"),
-            ("disconnected", "graph output `y` does not depend on the graph input"),
+            (
+                "disconnected",
+                "graph output `y` does not depend on the graph input",
+            ),
             ("old_opset", "operator set 5 is not read, only 7 to 28 are"),
             ("new_opset", "operator set 99 is not read"),
             ("nan_weight", "node `dense`: entry 9 of `w` is NaN"),
@@ -888,25 +782,38 @@ mod errors {
     }
 
     fn of_plans() -> Vec<(ModelError, &'static str)> {
-        let plan = |widths: &[usize], max_weight_variables, max_kinds| {
-            let cost = CostModel::default();
-            let options = PlanOptions {
-                max_weight_variables,
-                max_kinds,
-                cost,
-            };
-            Plan::new(&integers(widths), &options).unwrap_err()
+        let plan = |widths: &[usize], change: &dyn Fn(&mut PlanOptions)| {
+            let mut options = PlanOptions::default();
+            change(&mut options);
+            Plan::new(&(&integers(widths)).into(), &options).unwrap_err()
         };
-        let network = integers(&[8, 8]);
-        let planned = Plan::new(&network, &PlanOptions::default()).unwrap();
+        let planned = Plan::new(&(&integers(&[8, 8])).into(), &PlanOptions::default()).unwrap();
+        let mut graph = IntegerGraph::from(&integers(&[8, 8]));
+        graph.nodes[0].operands = vec![7];
         vec![
-            (plan(&[8, 8], 23, 8), "step polynomials of 23 variables"),
             (
-                plan(&[64, 64], 12, 8),
+                plan(&[8, 8], &|options| options.max_weight_variables = 23),
+                "step polynomials of 23 variables",
+            ),
+            (
+                plan(&[64, 64], &|options| options.max_weight_variables = 6),
                 "(64 x 64) needs a step polynomial of 13 variables",
             ),
-            (plan(&[8, 8, 8], 7, 1), "has at most 1 step kinds"),
-            (planned.padded(&network, 1).unwrap_err(), "no step 1"),
+            (
+                plan(&[8, 8, 8], &|options| {
+                    (options.max_weight_variables, options.max_kinds) = (7, 1);
+                }),
+                "has at most 1 step kinds",
+            ),
+            (
+                plan(&[8, 8], &|options| options.memory = Some(1_000)),
+                "or more, or use narrower layers",
+            ),
+            (planned.weights(1).unwrap_err(), "no step 1"),
+            (
+                graph.check().unwrap_err(),
+                "node `layer 0`: layer 0 (linear)",
+            ),
         ]
     }
 

@@ -1,5 +1,7 @@
 //! Whole networks: compiled, written to disk, read back, proven and verified.
 
+mod graphs;
+
 use foldnet::error::Error;
 use foldnet::fold::error::FoldError;
 use foldnet::fold::prover::Start;
@@ -190,4 +192,81 @@ fn an_architecture_beyond_the_limits_is_refused_before_anything_is_built() {
     let mut altered = honest;
     altered.weight_variables = 60;
     refuse(altered);
+}
+
+/// A residual network whose steps carry two live tensors, some without weights, proven whole.
+#[test]
+fn a_residual_network_is_proven_in_several_steps() {
+    let graph = graphs::residual(2, 3);
+    let options = PlanOptions {
+        max_weight_variables: 8,
+        max_constraints: usize::MAX,
+        ..PlanOptions::default()
+    };
+    let program = Program::new("residual", &graph, &options).unwrap();
+    let kinds = &program.outline().kinds;
+    assert!(kinds.iter().any(|kind| kind.inputs.len() == 2));
+    proves(&program, &graph, 1);
+}
+
+/// One step carries three inferences; their pairs are in the statement in order.
+#[test]
+fn steps_of_three_inferences_are_proven() {
+    let graph = graphs::dense(&[9, 6, 6, 4], 4);
+    let options = PlanOptions {
+        max_weight_variables: 7,
+        batch: 3,
+        ..PlanOptions::default()
+    };
+    let program = Program::new("three", &graph, &options).unwrap();
+    assert!(program.outline().steps.len() > 1);
+    proves(&program, &graph, 6);
+}
+
+/// Proves `count` inferences in one run, and rejects every other statement about them.
+fn proves(program: &Program, graph: &foldnet::model::IntegerGraph, count: u64) {
+    let session = session::<Bn254>(program);
+    let committed = session.commit(program, &mut Silent).unwrap();
+    let mut rng = ChaCha20Rng::seed_from_u64(2);
+    let inputs: Vec<_> = (0..count).map(|seed| graphs::input(graph, seed)).collect();
+    let prove = |inputs: &[Vec<i64>], rng: &mut ChaCha20Rng| {
+        session.prove(
+            program,
+            &committed,
+            (inputs, Start::Public),
+            &mut Silent,
+            rng,
+        )
+    };
+    let (run, inferences, _) = prove(&inputs, &mut rng).unwrap();
+    let evaluator = graph.evaluator().unwrap();
+    for (inference, input) in inferences.iter().zip(&inputs) {
+        assert_eq!(inference.output, evaluator.output(input).unwrap());
+    }
+    let verify = |inferences: &[Inference]| session.verify(&run, committed.model, inferences);
+    verify(&inferences).unwrap();
+    for k in 0..inferences.len() {
+        let mut changed = inferences.clone();
+        changed[k].output[0] ^= 1;
+        rejected(verify(&changed), "the inputs and outputs");
+        let batch = session.params().inferences();
+        let mut changed = inferences.clone();
+        changed[k].input[0] ^= 1;
+        let what = if k < batch {
+            "the first input"
+        } else {
+            "the inputs and outputs"
+        };
+        rejected(verify(&changed), what);
+    }
+    if inferences.len() > 1 {
+        // Pairs are re-associated.
+        let mut swapped = inferences.clone();
+        let last = swapped.len() - 1;
+        swapped[last].input = inferences[last - 1].input.clone();
+        swapped[last - 1].input = inferences[last].input.clone();
+        rejected(verify(&swapped), "the inputs and outputs");
+        rejected(verify(&inferences[1..]), "the number of inferences");
+        assert!(prove(&inputs[1..], &mut rng).is_err());
+    }
 }

@@ -108,7 +108,12 @@ fn float_vectors_are_read_and_agree() {
         let counts = table.entry(operator).or_default();
         match FloatGraph::from_onnx(model) {
             Ok(graph) => {
-                let input: Vec<f32> = vector.input.values(&data).iter().map(|&x| x as f32).collect();
+                let input: Vec<f32> = vector
+                    .input
+                    .values(&data)
+                    .iter()
+                    .map(|&x| x as f32)
+                    .collect();
                 let ours = graph.evaluate(&input).unwrap();
                 let theirs = vector.output.values(&data);
                 assert_eq!(ours.len(), theirs.len(), "{}", vector.title());
@@ -180,6 +185,9 @@ fn float_vectors_agree_with_tract() {
     for (title, error) in &not_run {
         println!("not run {title}: {error}");
     }
-    println!("{compared} comparisons, {} models that tract does not run", not_run.len());
+    println!(
+        "{compared} comparisons, {} models that tract does not run",
+        not_run.len()
+    );
     assert!(compared > 500);
 }

@@ -1,7 +1,7 @@
 //! Quantised graphs against float graphs: the networks of examples/networks, bounds and errors.
 
 use foldnet::model::{
-    FloatGraph, LayerReport, Method, Quantised, QuantiseOptions, Report, Samples, json,
+    FloatGraph, LayerReport, Method, QuantiseOptions, Quantised, Report, Samples, json,
 };
 use std::path::{Path, PathBuf};
 
@@ -47,16 +47,28 @@ fn print(name: &str, quantised: &Quantised, report: &Report) {
 #[test]
 fn networks_keep_their_accuracy() {
     let (calibration, held) = (samples("samples"), samples("heldout"));
-    for name in ["mlp", "lenet", "residual", "separable", "transformer", "transformer_gelu"] {
+    for name in [
+        "mlp",
+        "lenet",
+        "residual",
+        "separable",
+        "transformer",
+        "transformer_gelu",
+    ] {
         let float = network(name);
         let options = QuantiseOptions::default();
         let quantised = Quantised::new(&float, &calibration.inputs, &options).unwrap();
-        let report = quantised.report(&float, &held.inputs, held.labels.as_deref()).unwrap();
+        let report = quantised
+            .report(&float, &held.inputs, held.labels.as_deref())
+            .unwrap();
         print(name, &quantised, &report);
         let (of_floats, of_integers) = report.correct.unwrap();
         assert_eq!(held.inputs.len(), 1000);
         // Half a point of 1,000 predictions.
-        assert!(of_floats <= of_integers + 5, "{name}: {of_floats} {of_integers}");
+        assert!(
+            of_floats <= of_integers + 5,
+            "{name}: {of_floats} {of_integers}"
+        );
     }
 }
 
@@ -65,16 +77,28 @@ fn methods_compare() {
     let (calibration, held) = (samples("samples"), samples("heldout"));
     for name in ["separable", "transformer"] {
         let float = network(name);
-        for method in [Method::MinMax, Method::Percentile(99.9), Method::MeanSquaredError] {
+        for method in [
+            Method::MinMax,
+            Method::Percentile(99.9),
+            Method::MeanSquaredError,
+        ] {
             let options = QuantiseOptions {
                 method,
                 ..QuantiseOptions::default()
             };
             let quantised = Quantised::new(&float, &calibration.inputs, &options).unwrap();
-            let report = quantised.report(&float, &held.inputs, held.labels.as_deref()).unwrap();
-            println!("{name} {method:?}: {:?} agree {}", report.correct, report.agreeing);
+            let report = quantised
+                .report(&float, &held.inputs, held.labels.as_deref())
+                .unwrap();
+            println!(
+                "{name} {method:?}: {:?} agree {}",
+                report.correct, report.agreeing
+            );
             let (of_floats, of_integers) = report.correct.unwrap();
-            assert!(of_floats <= of_integers + 20, "{name}: {of_floats} {of_integers}");
+            assert!(
+                of_floats <= of_integers + 20,
+                "{name}: {of_floats} {of_integers}"
+            );
         }
     }
 }

@@ -163,6 +163,10 @@ impl IntegerLayer for AveragePool {
         self.planes.outputs(&self.window)
     }
 
+    fn requantise_mut(&mut self) -> Option<&mut Requantise> {
+        Some(&mut self.requantise)
+    }
+
     fn validate(&self, place: Place, bits: u32) -> Result<(), LayerError> {
         let [y, x] = self.planes.check(place, &self.window)?;
         let (expected, got) = (y.kernel * x.kernel + 1, self.multipliers.len());

@@ -43,6 +43,10 @@ impl IntegerLayer for Combine {
         self.length
     }
 
+    fn requantise_mut(&mut self) -> Option<&mut Requantise> {
+        Some(&mut self.requantise)
+    }
+
     fn validate(&self, place: Place, bits: u32) -> Result<(), LayerError> {
         let advice = "sum fewer tensors at once";
         within(

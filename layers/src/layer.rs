@@ -13,7 +13,7 @@ use crate::matmul::MatMul;
 use crate::max_pool::MaxPool;
 use crate::multiply::Multiply;
 use crate::normalise::Normalise;
-use crate::requantise::{RequantiseWires, Requantised};
+use crate::requantise::{Requantise, RequantiseWires, Requantised};
 use crate::softmax::Softmax;
 use crate::table::Table;
 use crate::window::between;
@@ -141,6 +141,11 @@ pub trait IntegerLayer: Sized {
 
     /// The layer itself, if it multiplies with weights.
     fn linear(&self) -> Option<&Linear> {
+        None
+    }
+
+    /// The requantisation, of a layer that has one: its accumulator bound may be raised.
+    fn requantise_mut(&mut self) -> Option<&mut Requantise> {
         None
     }
 
@@ -302,6 +307,11 @@ macro_rules! layers {
             /// See [`IntegerLayer::linear`].
             pub fn linear(&self) -> Option<&Linear> {
                 match self { $(Layer::$layer(layer) => IntegerLayer::linear(layer)),+ }
+            }
+
+            /// See [`IntegerLayer::requantise_mut`].
+            pub fn requantise_mut(&mut self) -> Option<&mut Requantise> {
+                match self { $(Layer::$layer(layer) => layer.requantise_mut()),+ }
             }
 
             /// See [`IntegerLayer::table`].

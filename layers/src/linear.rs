@@ -378,6 +378,10 @@ impl IntegerLayer for Linear {
         Some(self)
     }
 
+    fn requantise_mut(&mut self) -> Option<&mut Requantise> {
+        Some(&mut self.requantise)
+    }
+
     fn validate(&self, place: Place, bits: u32) -> Result<(), LayerError> {
         self.checked_sizes(place)?;
         self.requantise.validate(place, bits)

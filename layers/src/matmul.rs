@@ -171,6 +171,10 @@ impl IntegerLayer for MatMul {
         true
     }
 
+    fn requantise_mut(&mut self) -> Option<&mut Requantise> {
+        Some(&mut self.requantise)
+    }
+
     fn validate(&self, place: Place, bits: u32) -> Result<(), LayerError> {
         length(place, "left values", &[self.batch, self.rows, self.inner])?;
         length(

@@ -42,6 +42,10 @@ impl IntegerLayer for Multiply {
         self.length
     }
 
+    fn requantise_mut(&mut self) -> Option<&mut Requantise> {
+        Some(&mut self.requantise)
+    }
+
     fn validate(&self, place: Place, bits: u32) -> Result<(), LayerError> {
         length(place, "outputs", &[self.length])?;
         self.requantise.validate(place, bits)

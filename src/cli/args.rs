@@ -1,5 +1,6 @@
 //! What is typed: options and their forms, nothing that acts.
 
+use super::estimate::parse_size;
 use crate::artefact::parse_model_id;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use foldnet_gadgets::cycle::{Bn254, Cycle};
@@ -33,6 +34,8 @@ pub enum Command {
     Compile(Compile),
     /// Prove what a program gives for an input.
     Prove(Prove),
+    /// Prove what a program gives for every input of a directory.
+    Batch(Batch),
     /// Check a proof for a model that you trust.
     Verify(Verify),
     /// Print the model id of a program.
@@ -62,6 +65,10 @@ pub struct ImportZkey {
     /// A program of the architecture.
     #[arg(long, value_name = "MODEL.fold")]
     pub model: PathBuf,
+    /// How many inferences the circuit's proofs are about.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1023))]
+    pub inferences: u16,
     /// The ceremony's last file. Check it with `snarkjs zkey verify` first.
     #[arg(long, value_name = "FILE")]
     pub zkey: PathBuf,
@@ -132,6 +139,12 @@ pub struct Compile {
     #[arg(long, value_name = "N", default_value_t = 20)]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=22))]
     pub step_variables: u8,
+    /// Make steps so small that proving takes at most this much memory, 800M or 1.5G, or refuse.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
+    /// The proof that --memory is about.
+    #[arg(long, value_name = "KIND", value_enum, default_value = "groth16")]
+    pub proof: ProofKind,
     /// Write the numbers as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -181,10 +194,54 @@ pub struct Prove {
     /// Clamp input values outside the calibrated range instead of refusing them.
     #[arg(long)]
     pub saturate: bool,
+    /// Refuse at once what will take more memory than this: 800M, 1.5G.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
     /// Against being stopped.
     #[command(flatten)]
     pub keep: Keep,
     /// Write the numbers as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Options of `batch`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Standard output gets one JSON object a line for every input: file, status (proven,                         kept or failed), seconds, and proof and bytes, or error; with --aggregate                         also the index in the proof. An input that cannot be used does not stop                         the others; the exit code is then 2. Proofs that are there, accepted and                         about the same input are kept, so that the command can be run again."
+)]
+pub struct Batch {
+    /// The program.
+    #[arg(value_name = "MODEL.fold")]
+    pub model: PathBuf,
+    /// A directory with inputs, NAME.json each, taken in the order of their names.
+    #[arg(long, value_name = "DIR")]
+    pub inputs: PathBuf,
+    /// The proofs to make.
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub proof: ProofKind,
+    /// The context of groth16 proofs, as for `prove`.
+    #[arg(long, value_name = "HEX", value_parser = field_element)]
+    pub context: Option<<Bn254 as Cycle>::F>,
+    /// The directory to write NAME.proof into for every NAME.json.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Make one proof of all inputs instead, aggregate.proof.
+    #[arg(long)]
+    pub aggregate: bool,
+    /// Clamp input values outside the calibrated range instead of refusing them.
+    #[arg(long)]
+    pub saturate: bool,
+    /// Refuse at once what will take more memory than this: 800M, 1.5G.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
+    /// Against being stopped; for --aggregate.
+    #[command(flatten)]
+    pub keep: Keep,
+    /// Write the lines of standard output into this file, too.
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+    /// Write the numbers of the whole batch as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }
@@ -221,8 +278,11 @@ pub struct Verify {
     /// Reject a proof about another input than this one: {"input_data": [[...]]}.
     #[arg(long, value_name = "INPUT.json")]
     pub input: Option<PathBuf>,
-    /// Clamp values of --input outside the calibrated range, as `prove --saturate` does.
-    #[arg(long, requires = "input")]
+    /// Reject a proof about other inputs than those of this directory, in the order of their names.
+    #[arg(long, value_name = "DIR", conflicts_with = "input")]
+    pub inputs: Option<PathBuf>,
+    /// Clamp values of --input or --inputs outside the calibrated range, as `prove --saturate` does.
+    #[arg(long)]
     pub saturate: bool,
     /// Derive commitment keys of more than 2^20 points for a proof checked by its model id; large
     /// ones take minutes and gigabytes.
@@ -296,6 +356,10 @@ pub struct ExportCircuit {
     /// The program whose architecture the circuit is for.
     #[arg(long, value_name = "MODEL.fold")]
     pub model: PathBuf,
+    /// How many inferences the circuit's proofs are about: for those of `batch --aggregate`.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1023))]
+    pub inferences: u16,
     /// Where to write the circuit.
     #[arg(short, long, value_name = "CIRCUIT.r1cs")]
     pub output: PathBuf,

@@ -1,6 +1,7 @@
 //! `foldnet compile`: ONNX to integers, cut into steps.
 
-use super::args::Compile;
+use super::args::{Compile, ProofKind};
+use super::estimate::{Estimate, too_little};
 use super::output::Report;
 use super::{LARGEST_MODEL, check_outputs, read_text};
 use crate::artefact;
@@ -29,10 +30,14 @@ pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
             max_weight_variables: options.step_variables.into(),
             ..PlanOptions::default()
         };
-        let compiled =
-            Compiled::new(&float, &samples.inputs, options.bits, &plan).with_context(model)?;
+        let budget = options.memory.map(|bytes| (bytes, options.proof));
+        let compiled = Compiled::within(&float, &samples.inputs, options.bits, &plan, budget);
+        let compiled = compiled.with_context(model)?;
         let mut report = Report::default();
         compiled.report(&mut report);
+        let memory = Estimate::new(compiled.program.outline(), options.proof, 1).bytes();
+        let label = format!("memory, {}", options.proof.name());
+        report.bytes(&label, "predicted_peak_memory_bytes", memory);
         let reference = FloatReference::from_onnx(&bytes).with_context(model)?;
         compiled
             .accuracy(&reference, &samples, &mut report)
@@ -60,14 +65,51 @@ impl Compiled {
         bits: u32,
         plan: &PlanOptions,
     ) -> anyhow::Result<Self> {
+        Self::within(float, samples, bits, plan, None)
+    }
+
+    /// [`Compiled::new`] with the largest steps whose proof fits into a budget of memory.
+    fn within(
+        float: &FloatNetwork,
+        samples: &[Vec<f32>],
+        bits: u32,
+        plan: &PlanOptions,
+        budget: Option<(u64, ProofKind)>,
+    ) -> anyhow::Result<Self> {
         let options = QuantiseOptions {
             bits,
             ..QuantiseOptions::default()
         };
         let network = IntegerNetwork::quantise(float, samples, &options)?;
-        let program = Program::new(&float.name, &network, plan)?;
-        artefact::check_program(program.outline())?;
-        Ok(Compiled { network, program })
+        let mut plan = plan.clone();
+        let mut least: Option<u64> = None;
+        loop {
+            let program = match Program::new(&float.name, &network, &plan) {
+                Ok(program) => program,
+                // Smaller steps do not hold the largest layer: those before are the smallest.
+                Err(_) if least.is_some() => break,
+                Err(error) => return Err(error.into()),
+            };
+            artefact::check_program(program.outline())?;
+            let needed = budget.map(|(bytes, kind)| {
+                let estimate = Estimate::new(program.outline(), kind, 1);
+                (bytes, estimate.bytes())
+            });
+            match needed {
+                Some((budget, bytes)) if bytes > budget => {
+                    least = Some(least.map_or(bytes, |least| least.min(bytes)));
+                }
+                _ => return Ok(Compiled { network, program }),
+            }
+            // The steps of this plan may be smaller than its bound.
+            let variables = program.outline().weight_variables;
+            match variables.min(plan.max_weight_variables).checked_sub(1) {
+                Some(smaller) => plan.max_weight_variables = smaller,
+                None => break,
+            }
+        }
+        let (budget, kind) = budget.unwrap_or((0, ProofKind::Folded));
+        Err(too_little(budget, least.unwrap_or(0), kind))
     }
 
     /// What the program looks like.

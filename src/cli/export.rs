@@ -154,7 +154,7 @@ fn circuit(options: &ExportCircuit, cache: Option<&Path>) -> anyhow::Result<()> 
     let session = Session::<Bn254>::new(&architecture, cache, &mut progress)?;
     super::warn_if_insecure(&session);
     let shapes = session.shapes()?;
-    let decider = decider(&session, &shapes, 1);
+    let decider = decider(&session, &shapes, options.inferences.into());
     let shape = Groth16Cache::new(&decider, cache).shape(&decider);
     let shape = shape.map_err(Error::from)?;
     groth16::replace_file(&options.output, |mut writer| {

@@ -4,8 +4,10 @@
 //! accepted, 1 rejected, 2 could not decide. Files appear complete or not at all.
 
 pub mod args;
+mod batch;
 mod compile;
 mod demo;
+mod estimate;
 mod export;
 mod inspect;
 mod keys;
@@ -86,6 +88,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Inspect(options) => inspect::run(options),
         Command::Compile(options) => compile::run(options),
         Command::Prove(options) => prove::run(options, cache),
+        Command::Batch(options) => batch::run(options, cache),
         Command::Verify(options) => verify::run(options, cache),
         Command::ModelId(options) => verify::model_id(options, cache),
         Command::Keys(options) => keys::run(options, cache),

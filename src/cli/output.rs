@@ -68,11 +68,7 @@ impl Report {
     /// When either cannot be written, a closed pipe included: a verdict that nobody could read must
     /// not look like one.
     pub fn print(&self, json: Option<&Path>) -> anyhow::Result<()> {
-        if let Some(path) = json {
-            let mut text = serde_json::to_vec_pretty(&self.values)?;
-            text.push(b'\n');
-            files::write_bytes(path, Access::Public, &text)?;
-        }
+        self.write(json)?;
         let mut output = io::stdout().lock();
         self.lines
             .iter()
@@ -80,6 +76,37 @@ impl Report {
             .and_then(|()| output.flush())
             .context("cannot write the result to standard output; the exit code is no verdict")
     }
+
+    /// Writes the JSON file, if one is wanted, and the lines to standard error, for commands whose
+    /// standard output is something else.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn print_aside(&self, json: Option<&Path>) -> anyhow::Result<()> {
+        self.write(json)?;
+        self.lines.iter().for_each(note);
+        Ok(())
+    }
+
+    fn write(&self, json: Option<&Path>) -> anyhow::Result<()> {
+        let Some(path) = json else {
+            return Ok(());
+        };
+        let mut text = serde_json::to_vec_pretty(&self.values)?;
+        text.push(b'\n');
+        Ok(files::write_bytes(path, Access::Public, &text)?)
+    }
+}
+
+/// A line on standard output.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn line(text: &str) -> anyhow::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{text}")
+        .and_then(|()| output.flush())
+        .context("cannot write to standard output")
 }
 
 /// Bytes for people.
@@ -103,7 +130,7 @@ pub fn error(label: &str, error: &anyhow::Error) {
 }
 
 /// The causes of an error, joined; one that repeats what its cause says is left out.
-fn chain(error: &anyhow::Error) -> String {
+pub fn chain(error: &anyhow::Error) -> String {
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     let mut text = String::new();
     for (i, cause) in causes.iter().enumerate() {

@@ -1,19 +1,21 @@
 //! Runs to their proofs, with or without a checkpoint.
 
 use super::args::{Keep, ProofKind};
+use super::estimate::Measured;
 use super::output::{self, Report};
 use super::prove::times;
 use super::succinct::{Backend, Run};
-use crate::artefact::FoldedProof;
+use crate::artefact::{self, FoldedProof};
 use crate::checkpoint::{Checkpoint, CheckpointError, Found, Goal, Interval, Opened};
+use crate::decider::statement::StatementShape;
 use crate::error::Error;
 use crate::files::{self, Access, hex};
 use crate::fold::prover::Start;
-use crate::program::Program;
+use crate::program::{Outline, Program};
 use crate::progress::Progress;
 use crate::proof::Proof;
 use crate::run::{Job, RunState};
-use crate::session::{Committed, Inference, Session, Timing};
+use crate::session::{Architecture, Committed, Inference, Session, Timing};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
 use halo2curves::bn256::Fr;
@@ -24,6 +26,34 @@ use std::time::{Duration, Instant};
 
 /// Seconds between two checkpoints when nothing else is asked for.
 const CHECKPOINT_SECONDS: u64 = 60;
+
+/// Most statement elements that a contract takes, without the context.
+const CONTRACT_ELEMENTS: usize = 1_023;
+
+/// Refuses statements that no verifier takes.
+pub(super) fn check_statement(
+    outline: &Outline,
+    kind: ProofKind,
+    inferences: usize,
+) -> anyhow::Result<()> {
+    let architecture = Architecture::from(outline);
+    let each = StatementShape::new(&architecture, 1).elements();
+    let (most, advice) = match kind {
+        ProofKind::Groth16 => (
+            CONTRACT_ELEMENTS / each.max(1),
+            "a contract takes no more; make spartan proofs, or several",
+        ),
+        _ => (artefact::most_inferences(&architecture), "make several"),
+    };
+    if inferences > most {
+        let kind = kind.name();
+        anyhow::bail!(
+            "at most {most} inferences of this model fit into a {kind} proof, not {inferences}: \
+             {advice}"
+        );
+    }
+    Ok(())
+}
 
 /// The checkpoint of a run that has not begun.
 #[derive(Debug)]
@@ -101,9 +131,23 @@ pub(super) struct Made {
     checkpoints: Option<(u64, Duration)>,
     /// What making the proof of the finished run says.
     compress: Report,
+    /// How long that took, without keys.
+    compress_time: Duration,
 }
 
 impl Made {
+    /// What is compared with a prediction; nothing when only a part of the run was done here.
+    pub(super) fn measured(&self) -> Option<Measured> {
+        if self.resumed.is_some() || self.steps.is_none() {
+            return None;
+        }
+        Some(Measured {
+            fold: self.timing.fold.as_secs_f64(),
+            compress: self.compress_time.as_secs_f64(),
+            proof: self.bytes,
+        })
+    }
+
     /// What the run took.
     pub(super) fn report(self, report: &mut Report) {
         match self.steps {
@@ -224,7 +268,8 @@ impl Prover<'_> {
         made.bytes = match self.kind {
             ProofKind::Folded => self.write_folded(run, checkpoint, output)?,
             ProofKind::Spartan | ProofKind::Groth16 => {
-                let bytes = self.compress(run, &mut made.compress, progress)?;
+                let (bytes, time) = self.compress(run, &mut made.compress, progress)?;
+                made.compress_time = time;
                 self.publish(checkpoint, &bytes, output)?
             }
         };
@@ -261,23 +306,23 @@ impl Prover<'_> {
         Ok(bytes)
     }
 
-    /// The bytes of a succinct proof's file.
+    /// The bytes of a succinct proof's file, and how long it took to make the proof.
     fn compress(
         &self,
         run: Run<'_>,
         report: &mut Report,
         progress: &mut dyn Progress,
-    ) -> anyhow::Result<Vec<u8>> {
+    ) -> anyhow::Result<(Vec<u8>, Duration)> {
         if self.kind == ProofKind::Spartan {
             let (proof, time) = self.backend.spartan(run, progress)?;
             report.seconds("spartan", "spartan_seconds", time);
-            return Ok(proof.encode()?);
+            return Ok((proof.encode()?, time));
         }
         let (proof, [keys, time]) = self.backend.groth16(run, self.context, progress)?;
         report.number("verifying key", "verifying_key", hex(&proof.key));
         report.seconds("groth16 keys", "groth16_keys_seconds", keys);
         report.seconds("groth16", "groth16_seconds", time);
-        Ok(proof.encode()?)
+        Ok((proof.encode()?, time))
     }
 
     /// Writes a succinct proof, in the order that [`crate::checkpoint`] describes.

@@ -1,6 +1,7 @@
 //! `foldnet verify` and `foldnet model-id`.
 
 use super::args::{ModelId, Verify};
+use super::batch::input_files;
 use super::output::{self, Report};
 use super::progress::TerminalProgress;
 use super::prove::quantised;
@@ -22,6 +23,9 @@ use std::time::{Duration, Instant};
 /// Most values of a vector that are shown.
 const SHOWN: usize = 10;
 
+/// Most inferences that are shown.
+const SHOWN_INFERENCES: usize = 3;
+
 /// Checks a proof for the model that the caller trusts. What the proof says about itself is used
 /// only to rebuild parameters, whose digest the model id binds.
 pub(super) fn run(options: &Verify, cache: Option<&Path>) -> anyhow::Result<()> {
@@ -30,6 +34,9 @@ pub(super) fn run(options: &Verify, cache: Option<&Path>) -> anyhow::Result<()> 
         options.trusted.model.as_deref(),
         options.input.as_deref(),
     ];
+    if options.saturate && options.input.is_none() && options.inputs.is_none() {
+        anyhow::bail!("--saturate is about --input or --inputs; give one of them");
+    }
     check_outputs(&[options.json.as_deref()], &inputs)?;
     let trusted = options
         .trusted
@@ -83,13 +90,15 @@ fn verdict(
         ))
         .with_context(name);
     }
-    let input = options.input.as_deref();
-    let input = input.map(|path| given_input(options, path, proof));
-    let input = input.transpose()?;
-    if input.as_ref().is_some_and(|input| !is_about(proof, input)) {
-        return Err(Rejected(
-            "the proof is about another input than the one given",
-        ))
+    let inputs = given_inputs(options, proof)?;
+    if inputs
+        .as_ref()
+        .is_some_and(|inputs| !is_about(proof, inputs))
+    {
+        return Err(Rejected(match options.input {
+            Some(_) => "the proof is about another input than the one given",
+            None => "the proof is about other inputs than those given, or in another order",
+        }))
         .with_context(name);
     }
     let mut report = judge(options, proof, trusted, cache).map_err(|error| {
@@ -101,26 +110,34 @@ fn verdict(
             error.context(name())
         }
     })?;
-    if input.is_some() {
+    if inputs.is_some() {
         show_compared(options, proof, &mut report);
     }
     Ok(report)
 }
 
-/// The input that the caller has, rounded with the proof's scale.
+/// The inputs that the caller has, rounded with the proof's scale.
 ///
 /// This is the trusted model's scale, too, if the proof is accepted: its architecture is compared
 /// with the proof's, and a model id binds the scales.
-fn given_input(options: &Verify, path: &Path, proof: &Proof) -> anyhow::Result<Vec<i64>> {
+fn given_inputs(options: &Verify, proof: &Proof) -> anyhow::Result<Option<Vec<Vec<i64>>>> {
+    let (files, place) = match (&options.input, &options.inputs) {
+        (Some(file), _) => (vec![file.clone()], file),
+        (None, Some(directory)) => (input_files(directory)?, directory),
+        (None, None) => return Ok(None),
+    };
     let Architecture { input, bits, .. } = proof.architecture();
-    let values = quantised(path, input, *bits, options.saturate)?;
+    let values = files
+        .iter()
+        .map(|file| quantised(file, input, *bits, options.saturate))
+        .collect::<anyhow::Result<_>>()?;
     output::note(format_args!(
         "{}: rounded with the scale {:.6}, from the {}",
-        path.display(),
+        place.display(),
         input.scale,
         scale_source(options),
     ));
-    Ok(values)
+    Ok(Some(values))
 }
 
 /// Where the scale of a comparison comes from.
@@ -131,20 +148,25 @@ fn scale_source(options: &Verify) -> &'static str {
     }
 }
 
-/// Whether a proof is about one input, and that is it.
-fn is_about(proof: &Proof, input: &[i64]) -> bool {
-    matches!(proof.inferences(), [only] if only.input == input)
+/// Whether a proof is about these inputs, in this order, and no others.
+fn is_about(proof: &Proof, inputs: &[Vec<i64>]) -> bool {
+    let claimed = proof.inferences().iter().map(|inference| &inference.input);
+    claimed.eq(inputs)
 }
 
-/// Says that the input was compared, and how.
+/// Says that the inputs were compared, and how.
 fn show_compared(options: &Verify, proof: &Proof, report: &mut Report) {
     let scale = proof.architecture().input.scale;
     let source = scale_source(options);
+    let (label, key) = match options.input {
+        Some(_) => ("input compared", "input_compared"),
+        None => ("inputs compared", "inputs_compared"),
+    };
     report.line(
-        "input compared",
+        label,
         format_args!("equal, with the scale {scale:.6} from the {source}"),
     );
-    report.value("input_compared", true);
+    report.value(key, true);
     report.value("input_scale", scale);
 }
 
@@ -205,8 +227,15 @@ fn judge(
     report.number("verdict", "verdict", "accepted");
     report.number("proof", "proof", proof.kind());
     report.number("model id", "model_id", show_model_id(&model));
-    for inference in proof.inferences() {
+    let claimed = proof.inferences();
+    if claimed.len() > 1 {
+        report.line("inferences", claimed.len());
+    }
+    for inference in claimed.iter().take(SHOWN_INFERENCES) {
         show_inference(inference, proof, &mut report);
+    }
+    if claimed.len() > SHOWN_INFERENCES {
+        report.text("the others are in what --json writes");
     }
     let inferences = proof
         .inferences()

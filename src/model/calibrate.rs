@@ -86,7 +86,11 @@ impl Histogram {
         let bins = self.bins.iter().enumerate();
         let error = |(at, &count): (usize, &u64)| {
             let middle = self.width() * (at as f64 + 0.5);
-            let each = if middle <= threshold { rounding } else { (middle - threshold).powi(2) };
+            let each = if middle <= threshold {
+                rounding
+            } else {
+                (middle - threshold).powi(2)
+            };
             count as f64 * each
         };
         bins.map(error).sum()
@@ -96,7 +100,9 @@ impl Histogram {
         let candidates = (1..=CANDIDATES).map(|i| self.most * i as f64 / CANDIDATES as f64);
         let errors = candidates.map(|threshold| (threshold, self.squared_error(threshold, levels)));
         errors
-            .fold((self.most, f64::INFINITY), |best, next| if next.1 < best.1 { next } else { best })
+            .fold((self.most, f64::INFINITY), |best, next| {
+                if next.1 < best.1 { next } else { best }
+            })
             .0
     }
 }
@@ -149,7 +155,10 @@ impl Classes {
 
 /// Whether an operation gives values of its operands, or clamped ones.
 pub(super) fn keeps_values(op: &FloatOp) -> bool {
-    matches!(op, FloatOp::Gather { .. } | FloatOp::MaxPool(_) | FloatOp::Clip(_))
+    matches!(
+        op,
+        FloatOp::Gather { .. } | FloatOp::MaxPool(_) | FloatOp::Clip(_)
+    )
 }
 
 /// Thresholds of all classes.
@@ -234,15 +243,21 @@ fn largest(
 ) -> Result<Vec<f64>, ModelError> {
     let of_sample = |sample: &Vec<f32>| -> Result<Vec<f64>, ModelError> {
         let tensors = graph.trace(sample)?;
-        Ok(tensors.iter().map(|values| values.iter().copied().fold(0.0, larger)).collect())
+        Ok(tensors
+            .iter()
+            .map(|values| values.iter().copied().fold(0.0, larger))
+            .collect())
     };
-    let tensors = samples.par_iter().map(of_sample).try_reduce(Vec::new, |a, b| {
-        let (mut long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
-        for (most, other) in long.iter_mut().zip(short) {
-            *most = larger(*most, other);
-        }
-        Ok(long)
-    })?;
+    let tensors = samples
+        .par_iter()
+        .map(of_sample)
+        .try_reduce(Vec::new, |a, b| {
+            let (mut long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
+            for (most, other) in long.iter_mut().zip(short) {
+                *most = larger(*most, other);
+            }
+            Ok(long)
+        })?;
     let mut most = vec![0.0; tensors.len()];
     for (tensor, value) in tensors.iter().enumerate() {
         if let Some(slot) = most.get_mut(classes.of(tensor)) {
@@ -287,7 +302,9 @@ fn histograms(
         .collect();
     let empty = || -> Vec<Histogram> {
         let of = |&tensor: &usize| most.get(classes.of(tensor)).copied().unwrap_or(1.0);
-        own.iter().map(|tensor| Histogram::new(of(tensor))).collect()
+        own.iter()
+            .map(|tensor| Histogram::new(of(tensor)))
+            .collect()
     };
     let of_sample = |sample: &Vec<f32>| -> Result<Vec<Histogram>, ModelError> {
         let tensors = graph.trace(sample)?;
@@ -298,9 +315,12 @@ fn histograms(
         }
         Ok(histograms)
     };
-    let merged = samples.par_iter().map(of_sample).try_reduce(empty, |a, b| {
-        Ok(a.into_iter().zip(&b).map(|(a, b)| a.merge(b)).collect())
-    })?;
+    let merged = samples
+        .par_iter()
+        .map(of_sample)
+        .try_reduce(empty, |a, b| {
+            Ok(a.into_iter().zip(&b).map(|(a, b)| a.merge(b)).collect())
+        })?;
     let mut by_class: Vec<(usize, Histogram)> = Vec::new();
     for (&tensor, histogram) in own.iter().zip(&merged) {
         let class = classes.of(tensor);

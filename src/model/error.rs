@@ -6,6 +6,17 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// No plan fits into the memory.
+    #[error(
+        "the memory: expected at least {least} bytes for any plan, got {got}; give {least} or more, \
+         or use narrower layers"
+    )]
+    Memory {
+        /// Bytes allowed.
+        got: u64,
+        /// Bytes of the plan that takes least.
+        least: u64,
+    },
     /// A layer of the integer network is refused.
     #[error("node `{node}`: {source}")]
     Layer {

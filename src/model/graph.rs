@@ -87,7 +87,9 @@ impl Window {
                 .checked_mul(dilation)?
                 .checked_add(1)?;
             let room = size.checked_add(pads[0])?.checked_add(pads[1])?;
-            room.checked_sub(extent)?.checked_div(stride)?.checked_add(1)
+            room.checked_sub(extent)?
+                .checked_div(stride)?
+                .checked_add(1)
         };
         let [[kh, kw], [sh, sw], [dh, dw]] = [self.kernel, self.stride, self.dilation];
         let [height, width] = size;
@@ -548,9 +550,7 @@ impl FloatNode {
             }
             FloatOp::Gather { map } => (operands.len(), None, map.len()),
             FloatOp::Clip(_) | FloatOp::Function(_) => (1, None, first),
-            FloatOp::Softmax(r) | FloatOp::Normalise { rows: r, .. } => {
-                (1, Some(rows(r)), rows(r))
-            }
+            FloatOp::Softmax(r) | FloatOp::Normalise { rows: r, .. } => (1, Some(rows(r)), rows(r)),
             FloatOp::ArgMax(r) => (1, Some(rows(r)), r.rows),
             FloatOp::MatMul { sizes, .. } => {
                 let [left, right, outputs] = sizes.lengths();
@@ -603,7 +603,9 @@ impl MatrixSizes {
 
 /// Number of values of a tensor of the given shape.
 pub(super) fn length(shape: &[usize]) -> usize {
-    shape.iter().fold(1, |product, &s| product.saturating_mul(s))
+    shape
+        .iter()
+        .fold(1, |product, &s| product.saturating_mul(s))
 }
 
 fn expect(

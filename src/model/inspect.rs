@@ -73,6 +73,10 @@ impl Inspection {
     /// Multiplications of one inference, if everything is read.
     pub fn multiplications(&self) -> Option<u64> {
         let nodes = self.graph.as_ref()?.nodes.iter();
-        Some(nodes.map(|node| node.op.multiplications()).fold(0, u64::saturating_add))
+        Some(
+            nodes
+                .map(|node| node.op.multiplications())
+                .fold(0, u64::saturating_add),
+        )
     }
 }

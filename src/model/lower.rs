@@ -162,7 +162,11 @@ impl Scales {
                     let shift = shift_for(factor / old, options.shift);
                     let wanted = factor * power(shift) / old;
                     if wanted >= 1.0 {
-                        set(&mut scales.of, class, factor * power(shift) / wanted.floor());
+                        set(
+                            &mut scales.of,
+                            class,
+                            factor * power(shift) / wanted.floor(),
+                        );
                     }
                 }
                 _ => {}
@@ -201,7 +205,9 @@ fn multiplier(node: &FloatNode, scales: &[f64]) -> Option<f64> {
 /// The shift, from the given one upwards, at which a multiplier is precise enough.
 fn shift_for(ratio: f64, least: u32) -> u32 {
     let precise = |shift: &u32| ratio.abs() * power(*shift) >= LEAST_MULTIPLIER;
-    let shifts = (0..).map(|i| least + i * SHIFT_STEP).take_while(|&shift| shift <= LARGEST_SHIFT);
+    let shifts = (0..)
+        .map(|i| least + i * SHIFT_STEP)
+        .take_while(|&shift| shift <= LARGEST_SHIFT);
     let mut last = least;
     for shift in shifts {
         last = shift;
@@ -267,9 +273,9 @@ impl Lowering<'_> {
         let plain = |layer: Layer| Ok((layer, None));
         match &node.op {
             FloatOp::Linear(layer) => self.linear(node, tensor, layer),
-            FloatOp::Combine { coefficients } => {
-                self.combine(node, tensor, coefficients).map(|layer| (layer, None))
-            }
+            FloatOp::Combine { coefficients } => self
+                .combine(node, tensor, coefficients)
+                .map(|layer| (layer, None)),
             FloatOp::Multiply { factor } => {
                 let (multiplier, shift) = self.multiplier(node, tensor, *factor)?;
                 let bound = self.product_bound(node, 1, multiplier);
@@ -294,9 +300,9 @@ impl Lowering<'_> {
                     requantise,
                 }))
             }
-            FloatOp::AveragePool { pool, factors } => {
-                self.average_pool(node, tensor, pool, factors).map(|layer| (layer, None))
-            }
+            FloatOp::AveragePool { pool, factors } => self
+                .average_pool(node, tensor, pool, factors)
+                .map(|layer| (layer, None)),
             FloatOp::MaxPool(pool) => {
                 self.passes(self.range(first));
                 plain(Layer::MaxPool(MaxPool {
@@ -307,11 +313,19 @@ impl Lowering<'_> {
             }
             FloatOp::Gather { map } => {
                 let zero = map.iter().any(Option::is_none).then_some((0, 0));
-                let ranges = node.inputs.iter().map(|&input| self.range(input)).chain(zero);
+                let ranges = node
+                    .inputs
+                    .iter()
+                    .map(|&input| self.range(input))
+                    .chain(zero);
                 let range = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
                 self.passes(range.unwrap_or((0, 0)));
                 plain(Layer::Gather(Gather {
-                    operands: node.inputs.iter().map(|&input| self.length(input)).collect(),
+                    operands: node
+                        .inputs
+                        .iter()
+                        .map(|&input| self.length(input))
+                        .collect(),
                     map: map.clone(),
                 }))
             }
@@ -330,11 +344,13 @@ impl Lowering<'_> {
             }
             FloatOp::Function(formula) => self.table(node, tensor, formula).map(|l| (l, None)),
             FloatOp::Softmax(rows) => self.softmax(node, tensor, rows).map(|l| (l, None)),
-            FloatOp::Normalise { rows, epsilon } => {
-                self.normalise(node, tensor, rows, *epsilon).map(|l| (l, None))
-            }
+            FloatOp::Normalise { rows, epsilon } => self
+                .normalise(node, tensor, rows, *epsilon)
+                .map(|l| (l, None)),
             FloatOp::ArgMax(rows) => {
-                let last = i64::try_from(rows.columns).unwrap_or(i64::MAX).saturating_sub(1);
+                let last = i64::try_from(rows.columns)
+                    .unwrap_or(i64::MAX)
+                    .saturating_sub(1);
                 self.passes((0, last));
                 plain(Layer::ArgMax(ArgMax {
                     rows: rows.rows,
@@ -403,7 +419,11 @@ impl Lowering<'_> {
     /// The shift that a node starts from: models that are quantised already are taken as precisely
     /// as weights allow.
     fn first_shift(&self, node: &FloatNode) -> u32 {
-        if node.step.is_some() { LARGEST_SHIFT } else { self.options.shift }
+        if node.step.is_some() {
+            LARGEST_SHIFT
+        } else {
+            self.options.shift
+        }
     }
 
     fn linear(
@@ -414,9 +434,14 @@ impl Lowering<'_> {
     ) -> Result<Weighted, ModelError> {
         let input = node.inputs.first().copied().unwrap_or(0);
         let (scale_in, scale_out) = (self.scale(input), self.scale(tensor));
-        let largest = layer.weights.iter().fold(0.0f64, |most, w| most.max(w.abs()));
+        let largest = layer
+            .weights
+            .iter()
+            .fold(0.0f64, |most, w| most.max(w.abs()));
         let bits = |shift: u32| {
-            signed_bits(i128::from(round(largest * scale_in * power(shift) / scale_out)))
+            signed_bits(i128::from(round(
+                largest * scale_in * power(shift) / scale_out,
+            )))
         };
         let mut shift = self.first_shift(node);
         while bits(shift) > MAX_WEIGHT_BITS {
@@ -435,7 +460,8 @@ impl Lowering<'_> {
         let bias = layer.bias.mapv(|b| round(b * unit));
         // Padding reads zero.
         let (low, high) = self.range(input);
-        let bits = foldnet_layers::bounds::accumulator_bits(&weights, &bias, low.min(0), high.max(0));
+        let bits =
+            foldnet_layers::bounds::accumulator_bits(&weights, &bias, low.min(0), high.max(0));
         let bound = 1u128.checked_shl(bits).map_or(u128::MAX, |limit| limit - 1);
         let requantise = self.requantise(node, tensor, shift, bound)?;
         let graph::Planes {
@@ -474,11 +500,15 @@ impl Lowering<'_> {
             shift -= SHIFT_STEP;
         }
         let coefficients: Vec<i64> = ratios.iter().map(|r| round(r * power(shift))).collect();
-        let bound = node.inputs.iter().zip(&coefficients).fold(0u128, |sum, (&x, c)| {
-            let (low, high) = self.range(x);
-            let term = magnitude(low, high).saturating_mul(u128::from(c.unsigned_abs()));
-            sum.saturating_add(term)
-        });
+        let bound = node
+            .inputs
+            .iter()
+            .zip(&coefficients)
+            .fold(0u128, |sum, (&x, c)| {
+                let (low, high) = self.range(x);
+                let term = magnitude(low, high).saturating_mul(u128::from(c.unsigned_abs()));
+                sum.saturating_add(term)
+            });
         let requantise = self.requantise(node, tensor, shift, bound)?;
         Ok(Layer::Combine(Combine {
             length: self.length(tensor),
@@ -531,7 +561,10 @@ impl Lowering<'_> {
         // if there are any, are larger.
         let least = factors.last().copied().unwrap_or(1.0) * ratio;
         let shift = shift_for(least, self.first_shift(node));
-        let multipliers: Vec<i64> = factors.iter().map(|f| round(f * ratio * power(shift))).collect();
+        let multipliers: Vec<i64> = factors
+            .iter()
+            .map(|f| round(f * ratio * power(shift)))
+            .collect();
         let (low, high) = self.range(input);
         let bound = (0u128..).zip(&multipliers).fold(0u128, |most, (count, m)| {
             let sum = magnitude(low, high).saturating_mul(count);
@@ -584,7 +617,9 @@ impl Lowering<'_> {
             entries.push(rounded.clamp(least, most));
             saturates.push(rounded < least || rounded > most);
         }
-        let range = entries.iter().fold((most, least), |(low, high), &y| (low.min(y), high.max(y)));
+        let range = entries
+            .iter()
+            .fold((most, least), |(low, high), &y| (low.min(y), high.max(y)));
         self.ranges.push(range);
         self.cuts.push(Cuts {
             inputs: saturates.contains(&true).then_some((least, saturates)),
@@ -611,7 +646,9 @@ impl Lowering<'_> {
         let unit = (SOFTMAX_SUM / columns.max(1)).max(2 * most) as f64;
         let scale_in = self.scale(input);
         let differences = 0..(1i64 << self.options.bits);
-        let exponentials = differences.map(|d| round(unit * (-scale_in * d as f64).exp())).collect();
+        let exponentials = differences
+            .map(|d| round(unit * (-scale_in * d as f64).exp()))
+            .collect();
         let scale = round(1.0 / self.scale(tensor));
         self.passes((0, scale));
         Ok(Layer::Softmax(Softmax {
@@ -664,10 +701,18 @@ fn needed_bits(clip: Interval, scale: f64) -> u32 {
 
 /// The bits that a model needs that is quantised already.
 pub(super) fn least_bits(graph: &FloatGraph) -> u32 {
-    let nodes = graph.nodes.iter().filter_map(|node| Some((node.clip, node.step?)));
+    let nodes = graph
+        .nodes
+        .iter()
+        .filter_map(|node| Some((node.clip, node.step?)));
     let input = graph.input_grid.map(|grid| (grid.range, grid.step));
-    let grids = nodes.chain(input).filter(|(clip, _)| clip.low.is_finite() && clip.high.is_finite());
-    grids.map(|(clip, step)| needed_bits(clip, step)).max().unwrap_or(0)
+    let grids = nodes
+        .chain(input)
+        .filter(|(clip, _)| clip.low.is_finite() && clip.high.is_finite());
+    grids
+        .map(|(clip, step)| needed_bits(clip, step))
+        .max()
+        .unwrap_or(0)
 }
 
 fn window(window: &graph::Window) -> Window {

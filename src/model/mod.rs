@@ -29,14 +29,15 @@ pub mod random;
 pub mod reference;
 pub mod report;
 
-pub use error::ModelError;
-pub use calibrate::{Method};
+pub use calibrate::Method;
 pub use chain::{FloatDense, FloatNetwork};
+pub use error::ModelError;
 pub use graph::{FloatGraph, FloatNode, FloatOp};
 pub use inspect::Inspection;
 pub use integer::{Evaluation, IntegerDense, IntegerNetwork, OutOfRange, QuantisedInput};
 pub use json::Samples;
-pub use plan::{CostModel, PaddedLayer, Plan, PlanOptions, PlannedKind, PlannedLayer, PlannedStep};
+pub use network::{Evaluator, IntegerGraph, IntegerNode};
+pub use plan::{CostModel, Plan, PlanOptions, PlannedStep};
 pub use quantise::{Accuracy, Calibration, QuantiseOptions};
 pub use reference::FloatReference;
 pub use report::{LayerReport, Quantised, Report};

@@ -12,10 +12,10 @@
 //! Weights are field elements in a proof, so their 16 to 24 bits cost nothing there.
 
 use super::calibrate::Method;
-use super::error::ModelError;
 use super::chain::{FloatDense, FloatNetwork};
-use super::reference::FloatReference;
+use super::error::ModelError;
 use super::integer::{IntegerDense, IntegerNetwork, OutOfRange, full_range};
+use super::reference::FloatReference;
 
 /// By how much the shift is lowered while weights are too large: one 8-bit limb of the remainder.
 const SHIFT_STEP: u32 = 8;

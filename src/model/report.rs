@@ -115,7 +115,10 @@ impl Quantised {
                 }
             }
         }
-        let node = float.output.checked_sub(1).and_then(|at| float.nodes.get(at));
+        let node = float
+            .output
+            .checked_sub(1)
+            .and_then(|at| float.nodes.get(at));
         Err(ModelError::LogitsSaturate {
             layer: node.map_or_else(String::new, |node| node.name.clone()),
         })
@@ -123,7 +126,10 @@ impl Quantised {
 
     /// Whether the model itself gives the scale of its output.
     fn is_given(&self, float: &FloatGraph) -> bool {
-        let node = float.output.checked_sub(1).and_then(|at| float.nodes.get(at));
+        let node = float
+            .output
+            .checked_sub(1)
+            .and_then(|at| float.nodes.get(at));
         node.is_some_and(|node| node.step.is_some())
     }
 
@@ -132,7 +138,11 @@ impl Quantised {
         match first.filter(|_| strict) {
             None => Ok(self),
             Some(at) => Err(ModelError::Saturated {
-                node: self.graph.nodes.get(at).map_or_else(String::new, |n| n.name.clone()),
+                node: self
+                    .graph
+                    .nodes
+                    .get(at)
+                    .map_or_else(String::new, |n| n.name.clone()),
                 count: saturated.get(at).copied().unwrap_or(0),
             }),
         }
@@ -158,7 +168,9 @@ impl Quantised {
     }
 
     fn trace(&self, evaluator: &Evaluator, input: &[i64]) -> Result<GraphTrace, ModelError> {
-        evaluator.trace(input).map_err(|error| self.graph.layer_error(error))
+        evaluator
+            .trace(input)
+            .map_err(|error| self.graph.layer_error(error))
     }
 
     /// How many values of every node a trace cuts off that the float nodes keep.
@@ -166,14 +178,20 @@ impl Quantised {
         let nodes = self.graph.nodes.iter().zip(&self.cuts).zip(&trace.layers);
         nodes
             .map(|((node, cuts), layer)| {
-                let requantised = layer.requantised.iter().filter(|parts| {
-                    (cuts.low && parts.under > 0) || (cuts.high && parts.over > 0)
-                });
-                let operand = node.operands.first().and_then(|&tensor| trace.tensor(tensor));
+                let requantised = layer
+                    .requantised
+                    .iter()
+                    .filter(|parts| (cuts.low && parts.under > 0) || (cuts.high && parts.over > 0));
+                let operand = node
+                    .operands
+                    .first()
+                    .and_then(|&tensor| trace.tensor(tensor));
                 let operand = operand.as_deref().unwrap_or(&[]);
                 let others = match &node.layer {
                     Layer::Table(_) => cuts.table(operand),
-                    Layer::Normalise(layer) => cut_off(layer, operand, &layer_values(layer, operand)),
+                    Layer::Normalise(layer) => {
+                        cut_off(layer, operand, &layer_values(layer, operand))
+                    }
                     _ => 0,
                 };
                 requantised.count() + others
@@ -200,7 +218,9 @@ impl Quantised {
         }
         super::integer::expect("graph", "nodes", float.nodes.len(), self.graph.nodes.len())?;
         let evaluator = self.graph.evaluator()?;
-        let samples = inputs.par_iter().map(|input| self.sample(&evaluator, float, input));
+        let samples = inputs
+            .par_iter()
+            .map(|input| self.sample(&evaluator, float, input));
         let samples = samples.collect::<Result<Vec<_>, _>>()?;
         Ok(self.summary(&samples, labels))
     }
@@ -301,7 +321,10 @@ fn cut_off(layer: &Normalise, operand: &[i64], outputs: &[i64]) -> usize {
         ..layer.clone()
     };
     let free = layer_values(&wide, operand);
-    free.iter().zip(outputs).filter(|(free, output)| free != output).count()
+    free.iter()
+        .zip(outputs)
+        .filter(|(free, output)| free != output)
+        .count()
 }
 
 fn accumulator_bits(layer: &Layer) -> Option<u32> {

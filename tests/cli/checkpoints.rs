@@ -18,10 +18,10 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// Inputs of the network of [`deep`].
-const WIDTH: usize = 8;
+pub const WIDTH: usize = 8;
 
 /// Writes a network of some layers, one a step, and an input.
-fn deep(place: &Place, name: &str, depth: usize, seed: u64) {
+pub fn deep(place: &Place, name: &str, depth: usize, seed: u64) {
     let network = random::network(depth, WIDTH, seed).expect("a network");
     let options = PlanOptions {
         max_weight_variables: 7,
@@ -33,7 +33,7 @@ fn deep(place: &Place, name: &str, depth: usize, seed: u64) {
 }
 
 /// Writes an input.
-fn input(place: &Place, name: &str, shift: usize) {
+pub fn input(place: &Place, name: &str, shift: usize) {
     let values: Vec<f64> = (0..WIDTH).map(|i| ((i * shift) % 5) as f64 / 8.0).collect();
     let text = serde_json::json!({ "input_data": [values] }).to_string();
     place.write(name, text);

@@ -3,6 +3,7 @@
 //! Each test works in its own directory. One tiny model is compiled and proven once for all of
 //! them, and commitment keys are cached between runs.
 
+mod batch;
 mod checkpoints;
 mod hostile;
 mod keys;

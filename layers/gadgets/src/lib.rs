@@ -12,6 +12,7 @@ pub mod field;
 pub mod hash;
 pub mod lookup;
 pub mod mock;
+pub mod msm;
 pub mod point;
 pub mod segment;
 pub mod small;

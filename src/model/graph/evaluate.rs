@@ -106,7 +106,13 @@ fn linear(layer: &Linear, input: &[f64]) -> Vec<f64> {
             let from = n.checked_div(per_group).unwrap_or(0) * channels * planes.area();
             image.get(from..).unwrap_or(&[])
         };
-        for ((n, row), bias) in layer.weights.rows().into_iter().enumerate().zip(&layer.bias) {
+        for ((n, row), bias) in layer
+            .weights
+            .rows()
+            .into_iter()
+            .enumerate()
+            .zip(&layer.bias)
+        {
             let row = row.to_vec();
             let inputs = group(n);
             for taps in &taps {
@@ -129,11 +135,7 @@ fn value(values: &[f64], at: usize) -> f64 {
 }
 
 /// The entries of the window at every output position.
-fn all_taps(
-    window: &super::Window,
-    size: [usize; 2],
-    outputs: Planes,
-) -> Vec<Vec<(usize, usize)>> {
+fn all_taps(window: &super::Window, size: [usize; 2], outputs: Planes) -> Vec<Vec<(usize, usize)>> {
     let rows = 0..outputs.height;
     rows.flat_map(|y| (0..outputs.width).map(move |x| [y, x]))
         .map(|at| window.taps(size, at))

@@ -246,7 +246,11 @@ impl Formula {
         let name = |value: usize| if value == 0 { of } else { first + value };
         let steps = other.steps.iter().map(|step| step.renamed(name));
         self.steps.extend(steps);
-        if other.steps.is_empty() { of } else { self.steps.len() }
+        if other.steps.is_empty() {
+            of
+        } else {
+            self.steps.len()
+        }
     }
 
     /// Appends a step and returns the value that is its result.
@@ -280,9 +284,20 @@ mod tests {
             (Elementary::Sigmoid, 0.0, 0.5),
             (Elementary::Sigmoid, -800.0, 0.0),
             (Elementary::Gelu, 1.0, 0.841_344_746_068_542_9),
-            (Elementary::Swish { alpha: 1.0 }, 2.0, 1.761_594_155_955_764_9),
+            (
+                Elementary::Swish { alpha: 1.0 },
+                2.0,
+                1.761_594_155_955_764_9,
+            ),
             (Elementary::HardSwish, 1.5, 1.125),
-            (Elementary::HardSigmoid { alpha: 0.2, beta: 0.5 }, 1.0, 0.7),
+            (
+                Elementary::HardSigmoid {
+                    alpha: 0.2,
+                    beta: 0.5,
+                },
+                1.0,
+                0.7,
+            ),
             (Elementary::Softplus, 0.0, std::f64::consts::LN_2),
             (Elementary::Softplus, 800.0, 800.0),
             (Elementary::Softsign, -1.0, -0.5),
@@ -299,7 +314,11 @@ mod tests {
     #[test]
     fn formulas_compose() {
         let mut shifted = Formula::default();
-        shifted.push(Step::Affine { factor: 2.0, offset: 1.0, of: 0 });
+        shifted.push(Step::Affine {
+            factor: 2.0,
+            offset: 1.0,
+            of: 0,
+        });
         let composed = shifted.then(&Elementary::Tanh.into()).then(&shifted);
         assert!((composed.at(0.3) - (2.0 * 1.6f64.tanh() + 1.0)).abs() < 1e-15);
         assert_eq!(Formula::default().at(3.0), 3.0);

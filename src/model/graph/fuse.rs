@@ -41,7 +41,9 @@ fn sweep(nodes: Vec<FloatNode>, output: usize) -> (Vec<FloatNode>, usize) {
     mark(&mut needed, output);
     for (at, node) in nodes.iter().enumerate().rev() {
         if needed.get(at + 1) == Some(&true) {
-            node.inputs.iter().for_each(|&tensor| mark(&mut needed, tensor));
+            node.inputs
+                .iter()
+                .for_each(|&tensor| mark(&mut needed, tensor));
         }
     }
     let mut names = vec![0; nodes.len() + 1];
@@ -136,7 +138,10 @@ impl Fusion {
 
     /// A node without readers reads nothing.
     fn retire(&mut self, at: usize) -> bool {
-        let had = self.nodes.get(at).is_some_and(|node| !node.inputs.is_empty());
+        let had = self
+            .nodes
+            .get(at)
+            .is_some_and(|node| !node.inputs.is_empty());
         self.set_inputs(at, Vec::new());
         had
     }
@@ -223,10 +228,16 @@ impl Fusion {
         };
         let inside = grid.range.contains(node.clip.low) && grid.range.contains(node.clip.high);
         match &node.op {
-            FloatOp::MaxPool(_) => node.inputs.iter().all(|&t| self.is_rounded(t, grid, budget)),
+            FloatOp::MaxPool(_) => node
+                .inputs
+                .iter()
+                .all(|&t| self.is_rounded(t, grid, budget)),
             FloatOp::Gather { map } => {
                 let zero = grid.range.contains(0.0) || map.iter().all(Option::is_some);
-                zero && node.inputs.iter().all(|&t| self.is_rounded(t, grid, budget))
+                zero && node
+                    .inputs
+                    .iter()
+                    .all(|&t| self.is_rounded(t, grid, budget))
             }
             _ => node.step == Some(grid.step) && inside,
         }
@@ -278,7 +289,8 @@ impl Fusion {
             return None;
         };
         let &input = node.inputs.first()?;
-        self.own_maker(input).filter(|maker| takes_clamp(maker, interval))?;
+        self.own_maker(input)
+            .filter(|maker| takes_clamp(maker, interval))?;
         let maker = self.node_mut(input)?;
         match &mut maker.op {
             FloatOp::Clip(before) => *before = before.then(interval),
@@ -298,7 +310,8 @@ impl Fusion {
             return None;
         };
         let &input = node.inputs.first()?;
-        self.merges_clamp(input, interval, LONGEST_CHAIN).filter(|&merges| merges)?;
+        self.merges_clamp(input, interval, LONGEST_CHAIN)
+            .filter(|&merges| merges)?;
         let moved = self.maker(input)?.op.clone();
         if !matches!(moved, FloatOp::Gather { .. } | FloatOp::MaxPool(_)) {
             return None;
@@ -363,7 +376,10 @@ impl Fusion {
         }
         match &mut self.nodes.get_mut(at)?.op {
             FloatOp::Combine { coefficients } => {
-                coefficients.iter_mut().zip(&scales).for_each(|(c, s)| *c *= s);
+                coefficients
+                    .iter_mut()
+                    .zip(&scales)
+                    .for_each(|(c, s)| *c *= s);
             }
             FloatOp::Multiply { factor } | FloatOp::MatMul { factor, .. } => {
                 *factor *= scales.iter().product::<f64>();
@@ -388,7 +404,11 @@ impl Fusion {
         let mut sources: Vec<Option<(usize, usize)>> = Vec::new();
         for &input in &node.inputs {
             match self.maker(input) {
-                Some(FloatNode { op: FloatOp::Gather { map }, inputs, .. }) => {
+                Some(FloatNode {
+                    op: FloatOp::Gather { map },
+                    inputs,
+                    ..
+                }) => {
                     let places = self.places(inputs);
                     let entry = |from: &Option<usize>| places.get((*from)?).copied();
                     sources.extend(map.iter().map(entry));
@@ -396,7 +416,9 @@ impl Fusion {
                 _ => sources.extend(self.places(&[input]).into_iter().map(Some)),
             }
         }
-        let entries = map.iter().map(|from| sources.get((*from)?).copied().flatten());
+        let entries = map
+            .iter()
+            .map(|from| sources.get((*from)?).copied().flatten());
         let (inputs, map) = self.gathered(entries.collect());
         self.nodes.get_mut(at)?.op = FloatOp::Gather { map };
         self.set_inputs(at, inputs);
@@ -417,10 +439,7 @@ impl Fusion {
     }
 
     /// Operands without repetition, and the map, that give the entries.
-    fn gathered(
-        &self,
-        entries: Vec<Option<(usize, usize)>>,
-    ) -> (Vec<usize>, Vec<Option<usize>>) {
+    fn gathered(&self, entries: Vec<Option<(usize, usize)>>) -> (Vec<usize>, Vec<Option<usize>>) {
         let mut inputs: Vec<usize> = entries.iter().flatten().map(|&(t, _)| t).collect();
         inputs.sort_unstable();
         inputs.dedup();
@@ -490,7 +509,11 @@ impl Fusion {
         let mut merged = false;
         for (&input, &coefficient) in node.inputs.iter().zip(coefficients) {
             match self.own_maker(input).and_then(unclamped) {
-                Some(FloatNode { op: FloatOp::Combine { coefficients }, inputs: more, .. }) => {
+                Some(FloatNode {
+                    op: FloatOp::Combine { coefficients },
+                    inputs: more,
+                    ..
+                }) => {
                     merged = true;
                     inputs.extend(more.iter().map(|&tensor| self.resolve(tensor)));
                     terms.extend(coefficients.iter().map(|c| c * coefficient));
@@ -504,7 +527,9 @@ impl Fusion {
         if !merged {
             return None;
         }
-        self.nodes.get_mut(at)?.op = FloatOp::Combine { coefficients: terms };
+        self.nodes.get_mut(at)?.op = FloatOp::Combine {
+            coefficients: terms,
+        };
         self.set_inputs(at, inputs);
         Some(())
     }
@@ -521,7 +546,9 @@ impl Fusion {
         }
         let chains: Vec<_> = node.inputs.iter().map(|&input| self.chain(input)).collect();
         let common = chains.first()?.iter().map(|link| link.0).find(|&tensor| {
-            chains.iter().all(|chain| chain.iter().any(|link| link.0 == tensor))
+            chains
+                .iter()
+                .all(|chain| chain.iter().any(|link| link.0 == tensor))
         })?;
         let mut formula = Formula::default();
         let mut values = Vec::with_capacity(chains.len());
@@ -533,7 +560,10 @@ impl Fusion {
                 }
                 path.push(function);
             }
-            let value = path.iter().rev().fold(0, |value, f| formula.append(f, value));
+            let value = path
+                .iter()
+                .rev()
+                .fold(0, |value, f| formula.append(f, value));
             values.push(value);
         }
         formula.push(elementwise(&node.op, &values)?);
@@ -655,7 +685,10 @@ fn by_channel(layer: &Linear, planes: Planes) -> Option<(Vec<f64>, Vec<f64>)> {
         }
         *slot = Some(pair);
     }
-    found.into_iter().collect::<Option<Vec<_>>>().map(|pairs| pairs.into_iter().unzip())
+    found
+        .into_iter()
+        .collect::<Option<Vec<_>>>()
+        .map(|pairs| pairs.into_iter().unzip())
 }
 
 /// `linear` of `scale x + offset`, both by input channel.
@@ -663,7 +696,10 @@ fn scaled_inputs(linear: &Linear, scale: &[f64], offset: &[f64]) -> Linear {
     let mut merged = linear.clone();
     let groups = linear.groups.max(1);
     let entries = linear.window.entries().max(1);
-    let (per_group, channels) = (linear.weights.nrows() / groups, linear.planes.channels / groups);
+    let (per_group, channels) = (
+        linear.weights.nrows() / groups,
+        linear.planes.channels / groups,
+    );
     let rows = merged.weights.rows_mut().into_iter();
     for ((n, mut row), bias) in rows.enumerate().zip(merged.bias.iter_mut()) {
         let first = n.checked_div(per_group).unwrap_or(0) * channels;
@@ -690,9 +726,18 @@ fn padded_planes(map: &[Option<usize>], padded: Planes) -> Option<(Planes, [usiz
     if right < left {
         return None;
     }
-    let pads = [top, left, padded.height - 1 - bottom, padded.width - 1 - right];
+    let pads = [
+        top,
+        left,
+        padded.height - 1 - bottom,
+        padded.width - 1 - right,
+    ];
     let (height, width) = (bottom + 1 - top, right + 1 - left);
-    let planes = Planes { height, width, ..padded };
+    let planes = Planes {
+        height,
+        width,
+        ..padded
+    };
     let matches = pads != [0; 4]
         && map.iter().enumerate().all(|(to, from)| {
             let (plane, place) = (to / padded.area(), to % padded.area());
@@ -707,7 +752,10 @@ fn padded_planes(map: &[Option<usize>], padded: Planes) -> Option<(Planes, [usiz
 /// The operation on values of a formula.
 fn elementwise(op: &FloatOp, values: &[usize]) -> Option<Step> {
     match (op, values) {
-        (FloatOp::Multiply { factor }, &[a, b]) => Some(Step::Product { factor: *factor, of: [a, b] }),
+        (FloatOp::Multiply { factor }, &[a, b]) => Some(Step::Product {
+            factor: *factor,
+            of: [a, b],
+        }),
         (FloatOp::Combine { coefficients }, _) => {
             let terms = coefficients.iter().copied().zip(values.iter().copied());
             Some(Step::Sum(terms.collect()))
@@ -739,7 +787,11 @@ fn function_of_one(node: &FloatNode) -> Option<(usize, Formula)> {
         FloatOp::Linear(layer) if layer.is_diagonal() && layer.planes.channels == 1 => {
             let (factor, offset) = (*layer.weights.first()?, *layer.bias.first()?);
             Formula {
-                steps: vec![Step::Affine { factor, offset, of: 0 }],
+                steps: vec![Step::Affine {
+                    factor,
+                    offset,
+                    of: 0,
+                }],
             }
         }
         _ => return None,
@@ -757,7 +809,12 @@ mod tests {
 
     #[test]
     fn padding_is_recognised() {
-        let padded = Planes { batch: 1, channels: 2, height: 4, width: 3 };
+        let padded = Planes {
+            batch: 1,
+            channels: 2,
+            height: 4,
+            width: 3,
+        };
         let map: Vec<Option<usize>> = (0..24)
             .map(|to| {
                 let (plane, y, x) = (to / 12, to % 12 / 3, to % 3);

@@ -38,9 +38,7 @@ impl Importer {
             }
         }
         let mut sum = match (terms.len(), terms.pop()) {
-            (1, Some(term)) => {
-                self.scaled(node, term, factors.first().copied().unwrap_or(1.0))?
-            }
+            (1, Some(term)) => self.scaled(node, term, factors.first().copied().unwrap_or(1.0))?,
             (_, Some(last)) => {
                 terms.push(last);
                 self.combined(node, terms, factors)?
@@ -114,15 +112,21 @@ impl Importer {
         let shape = shape.ok_or_else(|| node.mismatched(&input.shape, constant.shape()))?;
         let input = self.expanded(node, input, &shape)?;
         let missing = shape.len() - constant.ndim();
-        let varies = |axis: &usize| *axis >= missing && constant.shape().get(axis - missing) > Some(&1);
+        let varies =
+            |axis: &usize| *axis >= missing && constant.shape().get(axis - missing) > Some(&1);
         let first = (0..shape.len()).find(varies).unwrap_or(shape.len());
-        let end = (0..shape.len()).rev().find(varies).map_or(first, |last| last + 1);
+        let end = (0..shape.len())
+            .rev()
+            .find(varies)
+            .map_or(first, |last| last + 1);
         let channels = shape.get(first..end).unwrap_or(&[]);
         let values = |constant: Option<&ArrayD<f64>>, absent: f64| -> Option<Vec<f64>> {
             let Some(constant) = constant else {
                 return Some(vec![absent; length(channels)]);
             };
-            let kept = constant.shape().get(first.saturating_sub(missing)..end.saturating_sub(missing))?;
+            let kept = constant
+                .shape()
+                .get(first.saturating_sub(missing)..end.saturating_sub(missing))?;
             let inner = constant.to_shape(IxDyn(kept)).ok()?;
             Some(inner.broadcast(IxDyn(channels))?.iter().copied().collect())
         };
@@ -241,7 +245,9 @@ impl Importer {
         for index in 0..node.proto.input.len() {
             match self.operand(node, index)? {
                 Value::Activation(_) => terms.push(self.activation(node, index)?),
-                Value::Constant(_) if least => bound.high = bound.high.min(self.scalar(node, index)?),
+                Value::Constant(_) if least => {
+                    bound.high = bound.high.min(self.scalar(node, index)?)
+                }
                 Value::Constant(_) => bound.low = bound.low.max(self.scalar(node, index)?),
             }
         }
@@ -268,7 +274,11 @@ impl Importer {
             for index in 0..node.proto.input.len() {
                 if let Value::Activation(_) = self.operand(node, index)? {
                     let term = self.activation(node, index)?;
-                    all.push(if least { self.scaled(node, term, -1.0)? } else { term });
+                    all.push(if least {
+                        self.scaled(node, term, -1.0)?
+                    } else {
+                        term
+                    });
                 }
             }
             all
@@ -298,6 +308,10 @@ impl Importer {
             },
         };
         let result = self.push(node, FloatOp::MaxPool(pool), vec![pairs.id], shape)?;
-        if least { self.scaled(node, result, -1.0) } else { Ok(result) }
+        if least {
+            self.scaled(node, result, -1.0)
+        } else {
+            Ok(result)
+        }
     }
 }

@@ -98,16 +98,23 @@ impl Constant {
         }
         let found = |key: &str| attribute(node.proto, key);
         if let Some(value) = found("value_float") {
-            return Ok(Constant::Float(ArrayD::from_elem(IxDyn(&[]), value.f.into())));
+            return Ok(Constant::Float(ArrayD::from_elem(
+                IxDyn(&[]),
+                value.f.into(),
+            )));
         }
         if let Some(values) = found("value_floats") {
-            return Ok(Constant::Float(Array1::from_iter(values.floats.iter().map(|&v| f64::from(v))).into_dyn()));
+            return Ok(Constant::Float(
+                Array1::from_iter(values.floats.iter().map(|&v| f64::from(v))).into_dyn(),
+            ));
         }
         if let Some(value) = found("value_int") {
             return Ok(Constant::int64(ArrayD::from_elem(IxDyn(&[]), value.i)));
         }
         if let Some(values) = found("value_ints") {
-            return Ok(Constant::int64(Array1::from(values.ints.clone()).into_dyn()));
+            return Ok(Constant::int64(
+                Array1::from(values.ints.clone()).into_dyn(),
+            ));
         }
         Err(node.misused(
             "a value that is no tensor or number".into(),

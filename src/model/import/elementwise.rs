@@ -12,7 +12,12 @@ impl Importer {
         let input = self.activation(node, 0)?;
         let function = elementary(node)?;
         let shape = input.shape;
-        activation(self.push(node, FloatOp::Function(function.into()), vec![input.id], shape)?)
+        activation(self.push(
+            node,
+            FloatOp::Function(function.into()),
+            vec![input.id],
+            shape,
+        )?)
     }
 
     pub(super) fn relu(&mut self, node: &Node) -> Result<Outputs, ModelError> {
@@ -26,7 +31,12 @@ impl Importer {
         input: &Activation,
         interval: Interval,
     ) -> Result<Activation, ModelError> {
-        self.push(node, FloatOp::Clip(interval), vec![input.id], input.shape.clone())
+        self.push(
+            node,
+            FloatOp::Clip(interval),
+            vec![input.id],
+            input.shape.clone(),
+        )
     }
 
     /// Bounds are attributes before operator set 11, and operands from there on.
@@ -71,7 +81,12 @@ impl Importer {
         if let (1, Some(&slope)) = (slopes.len(), slopes.first()) {
             let function = Elementary::LeakyRelu { slope };
             let shape = input.shape;
-            return activation(self.push(node, FloatOp::Function(function.into()), vec![input.id], shape)?);
+            return activation(self.push(
+                node,
+                FloatOp::Function(function.into()),
+                vec![input.id],
+                shape,
+            )?);
         }
         let negative = Interval {
             low: f64::NEG_INFINITY,
@@ -91,7 +106,9 @@ impl Importer {
         let Value::Activation(input) = self.operand(node, 0)? else {
             return Err(node.missing(0));
         };
-        let to = i32::try_from(node.int("to", 0)?).ok().and_then(|to| DataType::try_from(to).ok());
+        let to = i32::try_from(node.int("to", 0)?)
+            .ok()
+            .and_then(|to| DataType::try_from(to).ok());
         let kind = match to {
             Some(DataType::Float) if matches!(input.kind, Kind::Float | Kind::Index) => Kind::Float,
             Some(DataType::Int64 | DataType::Int32) if input.kind == Kind::Index => Kind::Index,

@@ -33,7 +33,9 @@ impl Importer {
             [a, b, c] => self.fold_three(node, a, b, c)?,
             _ => None,
         };
-        folded.map(|constant| one(Value::constant(constant))).transpose()
+        folded
+            .map(|constant| one(Value::constant(constant)))
+            .transpose()
     }
 
     fn constant_of_shape(&mut self, node: &Node) -> Result<Outputs, ModelError> {
@@ -96,7 +98,8 @@ impl Importer {
                     "Min" => f64::min,
                     _ => return Ok(None),
                 };
-                self.zipped(node, a, b, |a, b| Some(function(a, b))).map(|v| Some(Constant::Float(v)))
+                self.zipped(node, a, b, |a, b| Some(function(a, b)))
+                    .map(|v| Some(Constant::Float(v)))
             }
             (Constant::Integer(a, kind), Constant::Integer(b, other)) if kind == other => {
                 let function: fn(i64, i64) -> Option<i64> = match node.operator() {
@@ -128,7 +131,8 @@ impl Importer {
             "Greater" => |a, b| a > b,
             _ => |a, b| a < b,
         };
-        self.zipped(node, a, b, |a, b| Some(function(a, b))).map(Constant::Flag)
+        self.zipped(node, a, b, |a, b| Some(function(a, b)))
+            .map(Constant::Flag)
     }
 
     fn fold_three(
@@ -139,19 +143,30 @@ impl Importer {
         c: &Constant,
     ) -> Result<Option<Constant>, ModelError> {
         match (node.operator(), a, b, c) {
-            ("Range", Constant::Integer(a, kind), Constant::Integer(b, _), Constant::Integer(c, _)) => {
+            (
+                "Range",
+                Constant::Integer(a, kind),
+                Constant::Integer(b, _),
+                Constant::Integer(c, _),
+            ) => {
                 let ends = (a.first(), b.first(), c.first());
                 let (Some(&start), Some(&limit), Some(&step)) = ends else {
                     return Ok(None);
                 };
-                self.range(node, start, limit, step).map(|v| Some(Constant::Integer(v, kind)))
+                self.range(node, start, limit, step)
+                    .map(|v| Some(Constant::Integer(v, kind)))
             }
-            ("Where", Constant::Flag(condition), Constant::Float(x), Constant::Float(y)) => {
-                self.chosen(node, condition, x, y).map(|v| Some(Constant::Float(v)))
-            }
-            ("Where", Constant::Flag(condition), Constant::Integer(x, kind), Constant::Integer(y, _)) => {
-                self.chosen(node, condition, x, y).map(|v| Some(Constant::Integer(v, kind)))
-            }
+            ("Where", Constant::Flag(condition), Constant::Float(x), Constant::Float(y)) => self
+                .chosen(node, condition, x, y)
+                .map(|v| Some(Constant::Float(v))),
+            (
+                "Where",
+                Constant::Flag(condition),
+                Constant::Integer(x, kind),
+                Constant::Integer(y, _),
+            ) => self
+                .chosen(node, condition, x, y)
+                .map(|v| Some(Constant::Integer(v, kind))),
             _ => Ok(None),
         }
     }
@@ -165,7 +180,11 @@ impl Importer {
     ) -> Result<ArrayD<i64>, ModelError> {
         let (start, limit, step) = (i128::from(start), i128::from(limit), i128::from(step));
         let remedy = "check the model with onnx.checker";
-        let distance = if step < 0 { start - limit } else { limit - start };
+        let distance = if step < 0 {
+            start - limit
+        } else {
+            limit - start
+        };
         let count = distance.max(0).checked_add(step.abs() - 1);
         let count = count.and_then(|sum| sum.checked_div(step.abs()));
         let count = count.and_then(|count| usize::try_from(count).ok());
@@ -193,13 +212,18 @@ impl Importer {
         let right = b.broadcast(to.clone()).ok_or_else(mismatch)?;
         let mut result = ArrayD::from_elem(to, T::default());
         let mut whole = true;
-        Zip::from(&mut result).and(&left).and(&right).for_each(|result, &a, &b| {
-            match function(a, b) {
+        Zip::from(&mut result)
+            .and(&left)
+            .and(&right)
+            .for_each(|result, &a, &b| match function(a, b) {
                 Some(value) => *result = value,
                 None => whole = false,
-            }
-        });
-        if whole { Ok(result) } else { Err(overflow(node)) }
+            });
+        if whole {
+            Ok(result)
+        } else {
+            Err(overflow(node))
+        }
     }
 
     fn chosen<T: Copy + Default>(
@@ -237,18 +261,27 @@ fn fits(node: &Node, values: &ArrayD<i64>, kind: &str) -> Result<(), ModelError>
 /// A constant in another type, if every value has an equal one there or, from floats to integers,
 /// after truncation.
 fn cast(node: &Node, constant: &Constant) -> Result<Constant, ModelError> {
-    let to = i32::try_from(node.int("to", 0)?).ok().and_then(|to| DataType::try_from(to).ok());
+    let to = i32::try_from(node.int("to", 0)?)
+        .ok()
+        .and_then(|to| DataType::try_from(to).ok());
     let to = to.unwrap_or(DataType::Undefined);
     let name = to.as_str_name();
     let integers = |values: ArrayD<i64>| {
         fits(node, &values, name)?;
         Ok(Constant::Integer(values, name))
     };
-    let whole = matches!(to, DataType::Int64 | DataType::Int32 | DataType::Int8 | DataType::Uint8);
+    let whole = matches!(
+        to,
+        DataType::Int64 | DataType::Int32 | DataType::Int8 | DataType::Uint8
+    );
     match constant {
         Constant::Float(v) if to == DataType::Float => Ok(Constant::Float(v.clone())),
-        Constant::Integer(v, _) if to == DataType::Float => Ok(Constant::Float(v.mapv(|v| v as f64))),
-        Constant::Flag(v) if to == DataType::Float => Ok(Constant::Float(v.mapv(|v| f64::from(u8::from(v))))),
+        Constant::Integer(v, _) if to == DataType::Float => {
+            Ok(Constant::Float(v.mapv(|v| v as f64)))
+        }
+        Constant::Flag(v) if to == DataType::Float => {
+            Ok(Constant::Float(v.mapv(|v| f64::from(u8::from(v)))))
+        }
         Constant::Integer(v, _) if whole => integers(v.clone()),
         Constant::Flag(v) if whole => integers(v.mapv(i64::from)),
         Constant::Float(v) if whole => {

@@ -80,7 +80,8 @@ impl Importer {
         if !fits {
             return Err(node.mismatched(&input.shape, weights.shape()));
         }
-        let window = Sliding::read(node, Some(kernel), input.shape.len())?.window(node, planes.size())?;
+        let window =
+            Sliding::read(node, Some(kernel), input.shape.len())?.window(node, planes.size())?;
         let layer = Linear {
             planes,
             groups,
@@ -103,8 +104,17 @@ impl Importer {
             return Err(node.mismatched(&input.shape, &layer.window.kernel));
         };
         let mut shape = vec![outputs.batch, outputs.channels];
-        shape.extend(if rank == 3 { vec![outputs.width] } else { outputs.size().to_vec() });
-        self.push(node, FloatOp::Linear(Box::new(layer)), vec![input.id], shape)
+        shape.extend(if rank == 3 {
+            vec![outputs.width]
+        } else {
+            outputs.size().to_vec()
+        });
+        self.push(
+            node,
+            FloatOp::Linear(Box::new(layer)),
+            vec![input.id],
+            shape,
+        )
     }
 
     /// A transposed convolution is a convolution with the mirrored kernel of an input that has
@@ -125,7 +135,11 @@ impl Importer {
         }
         let sliding = Sliding::read(node, Some(kernel), input.shape.len())?;
         let axes = sliding.transposed(node, planes.size())?;
-        let axes = if input.shape.len() == 3 { axes.get(1..).unwrap_or(&[]) } else { &axes };
+        let axes = if input.shape.len() == 3 {
+            axes.get(1..).unwrap_or(&[])
+        } else {
+            &axes
+        };
         let mut spread_shape = input.shape.clone();
         for (size, axis) in spread_shape.iter_mut().rev().zip(axes.iter().rev()) {
             *size = axis.0;
@@ -164,7 +178,11 @@ impl Importer {
         }
         let epsilon = node.float("epsilon", 1e-5)?;
         let [gamma, beta, mean, variance] = vectors;
-        let scale: Vec<f64> = gamma.iter().zip(&variance).map(|(g, v)| g / (v + epsilon).sqrt()).collect();
+        let scale: Vec<f64> = gamma
+            .iter()
+            .zip(&variance)
+            .map(|(g, v)| g / (v + epsilon).sqrt())
+            .collect();
         let offset: Vec<f64> = beta
             .iter()
             .zip(mean.iter().zip(&scale))
@@ -193,7 +211,12 @@ impl Importer {
         (scale, offset): (&[f64], &[f64]),
     ) -> Result<Activation, ModelError> {
         let layer = Linear::diagonal(batch, width, scale, offset);
-        self.push(node, FloatOp::Linear(Box::new(layer)), vec![input.id], input.shape.clone())
+        self.push(
+            node,
+            FloatOp::Linear(Box::new(layer)),
+            vec![input.id],
+            input.shape.clone(),
+        )
     }
 
     /// `Y = alpha A' B' + beta C`.
@@ -252,7 +275,12 @@ impl Importer {
     }
 
     /// The matrix product of two values, at least one an activation.
-    pub(super) fn product(&mut self, node: &Node, a: Value, b: Value) -> Result<Activation, ModelError> {
+    pub(super) fn product(
+        &mut self,
+        node: &Node,
+        a: Value,
+        b: Value,
+    ) -> Result<Activation, ModelError> {
         match (a, b) {
             (Value::Activation(a), Value::Activation(b)) => self.activation_product(node, a, b),
             (Value::Activation(a), Value::Constant(b)) => {
@@ -300,7 +328,11 @@ impl Importer {
             return self.batched_product(node, a, &weights);
         }
         let vector = weights.ndim() == 1;
-        let matrix = if vector { weights.insert_axis(Axis(1)) } else { weights };
+        let matrix = if vector {
+            weights.insert_axis(Axis(1))
+        } else {
+            weights
+        };
         let Ok(matrix) = matrix.into_dimensionality::<Ix2>() else {
             return Err(mismatch);
         };
@@ -332,7 +364,9 @@ impl Importer {
             true => weights.clone().insert_axis(Axis(0)),
             false => weights.clone(),
         };
-        let matrix = matrix.into_dimensionality::<Ix2>().map_err(|_| mismatch())?;
+        let matrix = matrix
+            .into_dimensionality::<Ix2>()
+            .map_err(|_| mismatch())?;
         let (outputs, inputs) = matrix.dim();
         let (lead, width) = match b.shape.as_slice() {
             [only] if *only == inputs => (&[][..], None),
@@ -434,7 +468,9 @@ impl Importer {
             [lead @ .., inner, columns] => (lead, *inner, Some(*columns)),
             [] => return Err(mismatch()),
         };
-        let lead = broadcast(lead_a, lead_b).filter(|_| inner == taken).ok_or_else(mismatch)?;
+        let lead = broadcast(lead_a, lead_b)
+            .filter(|_| inner == taken)
+            .ok_or_else(mismatch)?;
         let sizes = MatrixSizes {
             batch: length(&lead),
             rows: rows.unwrap_or(1),

@@ -21,8 +21,8 @@ mod quantised;
 mod rows;
 
 use super::error::ModelError;
-use super::inspect::OnnxNode;
 use super::graph::{FloatGraph, FloatNode, FloatOp, Interval, fuse, length};
+use super::inspect::OnnxNode;
 use constant::Constant;
 use ndarray::ArrayD;
 use node::Node;
@@ -32,9 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
-use tract_onnx::pb::{
-    GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto,
-};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::Framework;
 
 /// The oldest operator set whose Gemm, Reshape and Dropout are those read here.
@@ -76,7 +74,14 @@ const fn operator(
     }
 }
 
-const WINDOW: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
+const WINDOW: &[&str] = &[
+    "auto_pad",
+    "dilations",
+    "group",
+    "kernel_shape",
+    "pads",
+    "strides",
+];
 const TRANSPOSED: &[&str] = &[
     "auto_pad",
     "dilations",
@@ -104,7 +109,12 @@ const MANY: usize = usize::MAX;
 const OPERATORS: &[Operator] = &[
     operator("Abs", 1, &[], Importer::function),
     operator("Add", 2, &[], Importer::add),
-    operator("ArgMax", 1, &["axis", "keepdims", "select_last_index"], Importer::arg_max),
+    operator(
+        "ArgMax",
+        1,
+        &["axis", "keepdims", "select_last_index"],
+        Importer::arg_max,
+    ),
     operator("AveragePool", 1, POOL, Importer::average_pool),
     operator(
         "BatchNormalization",
@@ -118,7 +128,12 @@ const OPERATORS: &[Operator] = &[
     operator("Concat", MANY, &["axis"], Importer::concat),
     operator("Conv", 3, WINDOW, Importer::conv),
     operator("ConvTranspose", 3, TRANSPOSED, Importer::conv_transpose),
-    operator("DepthToSpace", 1, &["blocksize", "mode"], Importer::depth_to_space),
+    operator(
+        "DepthToSpace",
+        1,
+        &["blocksize", "mode"],
+        Importer::depth_to_space,
+    ),
     operator(
         "DequantizeLinear",
         3,
@@ -134,7 +149,12 @@ const OPERATORS: &[Operator] = &[
     operator("Flatten", 1, &["axis"], Importer::flatten),
     operator("Gather", 2, &["axis"], Importer::gather),
     operator("Gelu", 1, &["approximate"], Importer::function),
-    operator("Gemm", 3, &["alpha", "beta", "transA", "transB"], Importer::gemm),
+    operator(
+        "Gemm",
+        3,
+        &["alpha", "beta", "transA", "transB"],
+        Importer::gemm,
+    ),
     operator("GlobalAveragePool", 1, &[], Importer::global_average_pool),
     operator("GlobalMaxPool", 1, &[], Importer::global_max_pool),
     operator(
@@ -146,7 +166,12 @@ const OPERATORS: &[Operator] = &[
     operator("HardSigmoid", 1, &["alpha", "beta"], Importer::function),
     operator("HardSwish", 1, &[], Importer::function),
     operator("Identity", 1, &[], Importer::identity),
-    operator("InstanceNormalization", 3, &["epsilon"], Importer::instance_normalization),
+    operator(
+        "InstanceNormalization",
+        3,
+        &["epsilon"],
+        Importer::instance_normalization,
+    ),
     operator(
         "LayerNormalization",
         3,
@@ -173,7 +198,13 @@ const OPERATORS: &[Operator] = &[
     operator(
         "QuantizeLinear",
         3,
-        &["axis", "block_size", "output_dtype", "precision", "saturate"],
+        &[
+            "axis",
+            "block_size",
+            "output_dtype",
+            "precision",
+            "saturate",
+        ],
         Importer::quantize_linear,
     ),
     operator("Reshape", 2, &["allowzero"], Importer::reshape),
@@ -185,8 +216,18 @@ const OPERATORS: &[Operator] = &[
     operator("Softmax", 1, &["axis"], Importer::softmax),
     operator("Softplus", 1, &[], Importer::function),
     operator("Softsign", 1, &[], Importer::function),
-    operator("SpaceToDepth", 1, &["blocksize", "mode"], Importer::space_to_depth),
-    operator("Split", 2, &["axis", "num_outputs", "split"], Importer::split),
+    operator(
+        "SpaceToDepth",
+        1,
+        &["blocksize", "mode"],
+        Importer::space_to_depth,
+    ),
+    operator(
+        "Split",
+        2,
+        &["axis", "num_outputs", "split"],
+        Importer::split,
+    ),
     operator("Squeeze", 2, &["axes"], Importer::squeeze),
     operator("Sub", 2, &[], Importer::sub),
     operator("Sum", MANY, &[], Importer::sum),
@@ -235,7 +276,10 @@ impl FloatGraph {
             }
         };
         let graph = fuse::fuse(FloatGraph {
-            name: model.graph.as_ref().map_or_else(String::new, |g| g.name.clone()),
+            name: model
+                .graph
+                .as_ref()
+                .map_or_else(String::new, |g| g.name.clone()),
             input_shape: importer.input_shape,
             input_grid: None,
             nodes: importer.nodes,
@@ -271,7 +315,10 @@ pub(super) fn survey(model: &ModelProto) -> Result<Survey, ModelError> {
     let (graph, operator_set) = graph_of(model)?;
     let used: HashSet<usize> = order.nodes.iter().copied().collect();
     let listed = |(position, proto): (usize, &NodeProto)| {
-        let output = proto.output.first().and_then(|name| importer.values.get(name));
+        let output = proto
+            .output
+            .first()
+            .and_then(|name| importer.values.get(name));
         let shape = match output {
             Some(Value::Activation(activation)) => Some(activation.shape.clone()),
             Some(Value::Constant(constant)) => constant.shape().map(<[usize]>::to_vec),
@@ -292,7 +339,11 @@ pub(super) fn survey(model: &ModelProto) -> Result<Survey, ModelError> {
         name: graph.name.clone(),
         operator_set,
         input_shape: importer.input_shape.clone(),
-        parameters: graph.initializer.iter().map(values).fold(0, u64::saturating_add),
+        parameters: graph
+            .initializer
+            .iter()
+            .map(values)
+            .fold(0, u64::saturating_add),
         nodes: graph.node.iter().enumerate().map(listed).collect(),
         problems: importer.errors,
     })
@@ -310,7 +361,9 @@ fn import(model: &ModelProto) -> Result<(Importer, Order), ModelError> {
     for tensor in &graph.initializer {
         if order.tensors.contains(&tensor.name) {
             let constant = Constant::decode(tensor)?;
-            importer.values.insert(tensor.name.clone(), Value::constant(constant));
+            importer
+                .values
+                .insert(tensor.name.clone(), Value::constant(constant));
         }
     }
     for &position in &order.nodes {
@@ -462,10 +515,7 @@ enum Kind {
     /// Indices, which ArgMax gives.
     Index,
     /// The integers `value / scale + zero`.
-    Quantised {
-        scale: f64,
-        zero: i64,
-    },
+    Quantised { scale: f64, zero: i64 },
 }
 
 impl Activation {
@@ -545,7 +595,9 @@ impl Importer {
         if let Some(folded) = self.fold(node)? {
             return Ok(folded);
         }
-        let found = OPERATORS.iter().find(|operator| operator.name == node.operator());
+        let found = OPERATORS
+            .iter()
+            .find(|operator| operator.name == node.operator());
         let operator = found.ok_or_else(|| unsupported(node))?;
         let unknown = node
             .proto
@@ -681,12 +733,7 @@ impl Importer {
         self.axis_list(node, &given, rank).map(Some)
     }
 
-    fn axis_list(
-        &self,
-        node: &Node,
-        given: &[i64],
-        rank: usize,
-    ) -> Result<Vec<usize>, ModelError> {
+    fn axis_list(&self, node: &Node, given: &[i64], rank: usize) -> Result<Vec<usize>, ModelError> {
         given.iter().map(|&axis| node.axis(axis, rank)).collect()
     }
 
@@ -703,7 +750,11 @@ impl Importer {
 
     /// Checks that a tensor is neither empty nor too large to be proven.
     fn check_size(&self, node: &Node, shape: &[usize], constant: bool) -> Result<(), ModelError> {
-        let (least, most) = if constant { (0, MAX_CONSTANT) } else { (1, MAX_ACTIVATION) };
+        let (least, most) = if constant {
+            (0, MAX_CONSTANT)
+        } else {
+            (1, MAX_ACTIVATION)
+        };
         if (least..=most).contains(&length(shape)) {
             return Ok(());
         }

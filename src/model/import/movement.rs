@@ -54,7 +54,10 @@ impl Movement {
     pub(super) fn transpose(from: &[usize], order: &[usize]) -> Self {
         let strides = strides(from);
         let of = |values: &[usize]| -> Vec<usize> {
-            order.iter().filter_map(|&axis| values.get(axis).copied()).collect()
+            order
+                .iter()
+                .filter_map(|&axis| values.get(axis).copied())
+                .collect()
         };
         let steps = of(&strides);
         Movement::new(of(from), |index| {
@@ -66,7 +69,11 @@ impl Movement {
     pub(super) fn expand(from: &[usize], to: &[usize]) -> Self {
         let mut steps = vec![0; to.len().saturating_sub(from.len())];
         let strides = strides(from);
-        steps.extend(from.iter().zip(strides).map(|(&size, s)| if size == 1 { 0 } else { s }));
+        steps.extend(
+            from.iter()
+                .zip(strides)
+                .map(|(&size, s)| if size == 1 { 0 } else { s }),
+        );
         Movement::new(to.to_vec(), |index| {
             Some(index.iter().zip(&steps).map(|(i, step)| i * step).sum())
         })
@@ -79,16 +86,18 @@ impl Movement {
         let picks: Vec<Vec<Option<usize>>> = from
             .iter()
             .enumerate()
-            .map(|(axis, &size)| match axis.checked_sub(plain).and_then(|a| axes.get(a)) {
-                None => (0..size).map(Some).collect(),
-                Some(&(total, stride, before)) => (0i64..)
-                    .take(total)
-                    .map(|y| {
-                        let place = usize::try_from(y - before).ok()?;
-                        Some(place / stride).filter(|&at| place % stride == 0 && at < size)
-                    })
-                    .collect(),
-            })
+            .map(
+                |(axis, &size)| match axis.checked_sub(plain).and_then(|a| axes.get(a)) {
+                    None => (0..size).map(Some).collect(),
+                    Some(&(total, stride, before)) => (0i64..)
+                        .take(total)
+                        .map(|y| {
+                            let place = usize::try_from(y - before).ok()?;
+                            Some(place / stride).filter(|&at| place % stride == 0 && at < size)
+                        })
+                        .collect(),
+                },
+            )
             .collect();
         Movement::select(from, &picks)
     }
@@ -110,7 +119,9 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
     let size = |shape: &[usize], axis: usize| {
         let missing = rank - shape.len();
-        axis.checked_sub(missing).and_then(|axis| shape.get(axis).copied()).unwrap_or(1)
+        axis.checked_sub(missing)
+            .and_then(|axis| shape.get(axis).copied())
+            .unwrap_or(1)
     };
     (0..rank)
         .map(|axis| match (size(a, axis), size(b, axis)) {
@@ -123,7 +134,10 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 
 /// All positions of every axis.
 fn everything(shape: &[usize]) -> Vec<Vec<Option<usize>>> {
-    shape.iter().map(|&size| (0..size).map(Some).collect()).collect()
+    shape
+        .iter()
+        .map(|&size| (0..size).map(Some).collect())
+        .collect()
 }
 
 impl Importer {
@@ -134,7 +148,11 @@ impl Importer {
         operands: Vec<Value>,
         movement: Movement,
     ) -> Result<Value, ModelError> {
-        self.check_size(node, &movement.shape, operands.iter().all(Value::is_constant))?;
+        self.check_size(
+            node,
+            &movement.shape,
+            operands.iter().all(Value::is_constant),
+        )?;
         if let Some(constant) = moved_constant(node, &operands, &movement)? {
             return Ok(Value::constant(constant));
         }
@@ -191,7 +209,12 @@ impl Importer {
             return Err(node.missing(0));
         };
         let layer = Linear::dense(1, Array2::zeros((bias.len(), 1)), bias);
-        self.push(node, FloatOp::Linear(Box::new(layer)), vec![any.id], values.shape().to_vec())
+        self.push(
+            node,
+            FloatOp::Linear(Box::new(layer)),
+            vec![any.id],
+            values.shape().to_vec(),
+        )
     }
 
     /// Repeats an activation along axes of size 1.
@@ -267,7 +290,10 @@ impl Importer {
         let target = self.integers(node, 1)?;
         let keep_zero = node.flag("allowzero", false)?;
         let shape = reshaped(&from, &target, keep_zero).ok_or_else(|| {
-            let right: Vec<_> = target.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+            let right: Vec<_> = target
+                .iter()
+                .map(|&d| usize::try_from(d).unwrap_or(0))
+                .collect();
             node.mismatched(&from, &right)
         })?;
         self.with_shape(node, shape)
@@ -290,9 +316,14 @@ impl Importer {
         let from = self.shape_of(node, &value)?;
         let dropped: Vec<usize> = match self.axes(node, 1, from.len())? {
             Some(axes) => axes,
-            None => (0..from.len()).filter(|&axis| from.get(axis) == Some(&1)).collect(),
+            None => (0..from.len())
+                .filter(|&axis| from.get(axis) == Some(&1))
+                .collect(),
         };
-        let kept = from.iter().enumerate().filter(|(axis, _)| !dropped.contains(axis));
+        let kept = from
+            .iter()
+            .enumerate()
+            .filter(|(axis, _)| !dropped.contains(axis));
         let shape = kept.map(|(_, &size)| size).collect();
         self.with_shape(node, shape)
     }
@@ -305,13 +336,22 @@ impl Importer {
             None => self.integers(node, 1)?,
         };
         let rank = sizes.len() + given.len();
-        let mut added = given.iter().map(|&a| node.axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
+        let mut added = given
+            .iter()
+            .map(|&a| node.axis(a, rank))
+            .collect::<Result<Vec<_>, _>>()?;
         added.sort_unstable();
         added.dedup();
         if added.len() != given.len() {
             return Err(node.misused("a repeated axis".into(), "name every axis once"));
         }
-        let size = |axis| if added.contains(&axis) { Some(1) } else { sizes.next() };
+        let size = |axis| {
+            if added.contains(&axis) {
+                Some(1)
+            } else {
+                sizes.next()
+            }
+        };
         let shape = (0..rank).filter_map(size).collect();
         self.with_shape(node, shape)
     }
@@ -350,7 +390,11 @@ impl Importer {
         if repeats.len() != from.len() {
             return Err(node.mismatched(&from, &repeats));
         }
-        let shape: Vec<usize> = from.iter().zip(&repeats).map(|(s, r)| s.saturating_mul(*r)).collect();
+        let shape: Vec<usize> = from
+            .iter()
+            .zip(&repeats)
+            .map(|(s, r)| s.saturating_mul(*r))
+            .collect();
         self.check_size(node, &shape, value.is_constant())?;
         let strides = strides(&from);
         let movement = Movement::new(shape, |index| {
@@ -449,9 +493,13 @@ impl Importer {
         let sizes = given.unwrap_or_else(|| {
             // Equal parts, the last one smaller if the size is not divisible.
             let part = size.div_ceil(parts.max(1)).max(1);
-            (0..parts).map(|i| size.saturating_sub(i * part).min(part)).collect()
+            (0..parts)
+                .map(|i| size.saturating_sub(i * part).min(part))
+                .collect()
         });
-        let total = sizes.iter().fold(0usize, |sum, &size| sum.saturating_add(size));
+        let total = sizes
+            .iter()
+            .fold(0usize, |sum, &size| sum.saturating_add(size));
         if total != size || sizes.len() != parts || sizes.contains(&0) {
             return Err(node.mismatched(&from, &sizes));
         }
@@ -480,17 +528,30 @@ impl Importer {
             false => (0..from.len()).collect(),
         };
         if pads.len() != 2 * axes.len() {
-            let given: Vec<_> = pads.iter().map(|&p| usize::try_from(p).unwrap_or(0)).collect();
+            let given: Vec<_> = pads
+                .iter()
+                .map(|&p| usize::try_from(p).unwrap_or(0))
+                .collect();
             return Err(node.mismatched(&from, &given));
         }
         let mode = node.text("mode", "constant")?;
-        let fill = if node.has(2) { self.scalar(node, 2)? } else { node.float("value", 0.0)? };
+        let fill = if node.has(2) {
+            self.scalar(node, 2)?
+        } else {
+            node.float("value", 0.0)?
+        };
         let mut picks = everything(&from);
-        for (&axis, (&before, &after)) in axes.iter().zip(pads.iter().zip(pads.iter().skip(axes.len()))) {
+        for (&axis, (&before, &after)) in axes
+            .iter()
+            .zip(pads.iter().zip(pads.iter().skip(axes.len())))
+        {
             let size = from.get(axis).copied().unwrap_or(0);
             let padded = padded(size, [before, after], &mode).ok_or_else(|| {
                 let usage = format!("mode {mode} and pads {before} and {after} of {size}");
-                node.misused(usage, "pad by less than the size, with zeros, edge, reflect or wrap")
+                node.misused(
+                    usage,
+                    "pad by less than the size, with zeros, edge, reflect or wrap",
+                )
             })?;
             if let Some(pick) = picks.get_mut(axis) {
                 *pick = padded;
@@ -503,7 +564,10 @@ impl Importer {
         if mode == "constant" && fill != 0.0 {
             // The constant is a second operand of one value.
             let last = length(&from);
-            movement.map.iter_mut().for_each(|entry| *entry = entry.or(Some(last)));
+            movement
+                .map
+                .iter_mut()
+                .for_each(|entry| *entry = entry.or(Some(last)));
             let fill = ArrayD::from_elem(IxDyn(&[1]), fill);
             operands.push(Value::constant(Constant::Float(fill)));
         }
@@ -527,7 +591,9 @@ impl Importer {
         let Constant::Integer(indices, _) = indices.as_ref() else {
             return Err(node.wrong_type(node.operand(1), "INT64", &indices));
         };
-        let picked = indices.iter().map(|&index| node.axis(index, size).map(Some));
+        let picked = indices
+            .iter()
+            .map(|&index| node.axis(index, size).map(Some));
         let mut picks = everything(&from);
         if let Some(pick) = picks.get_mut(axis) {
             *pick = picked.collect::<Result<_, _>>()?;
@@ -554,8 +620,14 @@ impl Importer {
         let depth = channels / area;
         // Where the blocks stand among the channels.
         let (split, order): ([usize; 6], [usize; 6]) = match node.text("mode", "DCR")?.as_str() {
-            "DCR" => ([batch, block, block, depth, height, width], [0, 3, 4, 1, 5, 2]),
-            "CRD" => ([batch, depth, block, block, height, width], [0, 1, 4, 2, 5, 3]),
+            "DCR" => (
+                [batch, block, block, depth, height, width],
+                [0, 3, 4, 1, 5, 2],
+            ),
+            "CRD" => (
+                [batch, depth, block, block, height, width],
+                [0, 1, 4, 2, 5, 3],
+            ),
             mode => return Err(node.misused(format!("mode {mode}"), "use DCR or CRD")),
         };
         let mut movement = Movement::transpose(&split, &order);
@@ -656,7 +728,11 @@ fn sliced(size: usize, start: i64, end: i64, step: i64) -> Option<Vec<Option<usi
         1.. => start.clamp(0, size),
         _ => start.clamp(-1, size - 1),
     };
-    let end = if step > 0 { end.clamp(0, size) } else { end.clamp(-1, size - 1) };
+    let end = if step > 0 {
+        end.clamp(0, size)
+    } else {
+        end.clamp(-1, size - 1)
+    };
     while if step > 0 { at < end } else { at > end } {
         taken.push(usize::try_from(at).ok());
         at = at.saturating_add(step);
@@ -679,7 +755,11 @@ fn padded(size: usize, pads: [i64; 2], mode: &str) -> Option<Vec<Option<usize>>>
         "edge" => inside(at.clamp(0, size - 1)).map(Some),
         "reflect" => {
             let folded = if at < 0 { -at } else { at };
-            let folded = if folded < size { folded } else { 2 * (size - 1) - folded };
+            let folded = if folded < size {
+                folded
+            } else {
+                2 * (size - 1) - folded
+            };
             inside(folded).map(Some)
         }
         "wrap" => inside(at.rem_euclid(size.max(1))).map(Some),

@@ -32,7 +32,10 @@ impl<'a> Node<'a> {
 
     /// Whether operand `index` is given.
     pub(super) fn has(&self, index: usize) -> bool {
-        self.proto.input.get(index).is_some_and(|name| !name.is_empty())
+        self.proto
+            .input
+            .get(index)
+            .is_some_and(|name| !name.is_empty())
     }
 
     /// Name of operand `index`.
@@ -98,7 +101,11 @@ impl<'a> Node<'a> {
     /// `axis`, which counts from the end when negative, of a tensor of `rank` axes.
     pub(super) fn axis(&self, axis: i64, rank: usize) -> Result<usize, ModelError> {
         let signed = i64::try_from(rank).unwrap_or(i64::MAX);
-        let from_start = if axis < 0 { axis.saturating_add(signed) } else { axis };
+        let from_start = if axis < 0 {
+            axis.saturating_add(signed)
+        } else {
+            axis
+        };
         usize::try_from(from_start)
             .ok()
             .filter(|&axis| axis < rank)
@@ -111,9 +118,15 @@ impl<'a> Node<'a> {
     /// Sizes that are positive.
     pub(super) fn sizes(&self, what: &str, values: &[i64]) -> Result<Vec<usize>, ModelError> {
         let size = |&value: &i64| {
-            usize::try_from(value).ok().filter(|&v| v > 0).ok_or_else(|| {
-                self.misused(format!("{what} {value}"), "check the model with onnx.checker")
-            })
+            usize::try_from(value)
+                .ok()
+                .filter(|&v| v > 0)
+                .ok_or_else(|| {
+                    self.misused(
+                        format!("{what} {value}"),
+                        "check the model with onnx.checker",
+                    )
+                })
         };
         values.iter().map(size).collect()
     }

@@ -42,7 +42,11 @@ impl Order {
         };
         let mut tensors: HashSet<String> = HashSet::from([output.name.clone()]);
         let mut needed = HashSet::new();
-        let mut waiting: Vec<usize> = makers.get(output.name.as_str()).copied().into_iter().collect();
+        let mut waiting: Vec<usize> = makers
+            .get(output.name.as_str())
+            .copied()
+            .into_iter()
+            .collect();
         while let Some(at) = waiting.pop() {
             if !needed.insert(at) {
                 continue;
@@ -53,7 +57,9 @@ impl Order {
             }
         }
         let nodes = sorted(&needed, |at| {
-            let makers = operands(at).into_iter().filter_map(|tensor| makers.get(tensor));
+            let makers = operands(at)
+                .into_iter()
+                .filter_map(|tensor| makers.get(tensor));
             makers.copied().collect()
         });
         if nodes.len() < needed.len() {

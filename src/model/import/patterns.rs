@@ -38,7 +38,11 @@ impl<'a> Tensors<'a> {
             constants: HashMap::new(),
         };
         // Only small constants matter here.
-        for tensor in graph.initializer.iter().filter(|t| t.dims.iter().product::<i64>() <= 8) {
+        for tensor in graph
+            .initializer
+            .iter()
+            .filter(|t| t.dims.iter().product::<i64>() <= 8)
+        {
             if let Ok(constant) = Constant::decode(tensor) {
                 tensors.constants.insert(&tensor.name, constant);
             }
@@ -84,9 +88,11 @@ impl<'a> Tensors<'a> {
     }
 
     fn normalisation(&self, node: &NodeProto) -> Option<Pattern> {
-        let (&[ref centred, ref spread], "Div", "") =
-            (node.input.as_slice(), node.op_type.as_str(), node.domain.as_str())
-        else {
+        let (&[ref centred, ref spread], "Div", "") = (
+            node.input.as_slice(),
+            node.op_type.as_str(),
+            node.domain.as_str(),
+        ) else {
             return None;
         };
         let [input, mean] = self.made_by(centred, "Sub")?.input.as_slice() else {

@@ -87,7 +87,11 @@ impl Sliding {
             automatic,
         };
         let all = [sliding.kernel, sliding.stride, sliding.dilation];
-        match all.as_flattened().iter().find(|&&v| v > super::MAX_ACTIVATION) {
+        match all
+            .as_flattened()
+            .iter()
+            .find(|&&v| v > super::MAX_ACTIVATION)
+        {
             Some(most) => Err(node.misused(format!("a window of {most}"), REMEDY)),
             None => Ok(sliding),
         }
@@ -144,7 +148,11 @@ impl Sliding {
     ) -> Result<[(usize, usize, i64); 2], ModelError> {
         let per_axis = |key: &str| -> Result<[usize; 2], ModelError> {
             let values = node.ints(key)?.unwrap_or(&[]);
-            let value = |&v: &i64| usize::try_from(v).ok().filter(|&v| v <= super::MAX_ACTIVATION);
+            let value = |&v: &i64| {
+                usize::try_from(v)
+                    .ok()
+                    .filter(|&v| v <= super::MAX_ACTIVATION)
+            };
             let sizes: Option<Vec<usize>> = values.iter().map(value).collect();
             match sizes.as_deref() {
                 Some([]) => Ok([0; 2]),
@@ -242,7 +250,8 @@ impl Importer {
         padding[2] += overhang[0];
         padding[3] += overhang[1];
         let pool = pool(node, &sliding, planes, padding)?;
-        let factors = std::iter::once(0.0).chain((1..=pool.window.entries()).map(|n| 1.0 / n as f64));
+        let factors =
+            std::iter::once(0.0).chain((1..=pool.window.entries()).map(|n| 1.0 / n as f64));
         let op = FloatOp::AveragePool {
             pool,
             factors: factors.collect(),
@@ -261,7 +270,11 @@ impl Importer {
         let planes = planes(node, input)?;
         let rows = (planes.height + top + bottom, 1, signed(top));
         let columns = (planes.width + left + right, 1, signed(left));
-        let axes = if input.shape.len() == 3 { vec![columns] } else { vec![rows, columns] };
+        let axes = if input.shape.len() == 3 {
+            vec![columns]
+        } else {
+            vec![rows, columns]
+        };
         let mut shape = input.shape.clone();
         for (size, axis) in shape.iter_mut().rev().zip(axes.iter().rev()) {
             *size = axis.0;
@@ -281,7 +294,11 @@ impl Importer {
             return Err(node.mismatched(&input.shape, &pool.window.kernel));
         };
         let mut shape = vec![outputs.batch, outputs.channels];
-        shape.extend(if input.shape.len() == 3 { vec![outputs.width] } else { outputs.size().to_vec() });
+        shape.extend(if input.shape.len() == 3 {
+            vec![outputs.width]
+        } else {
+            outputs.size().to_vec()
+        });
         self.push(node, op, vec![input.id], shape)
     }
 
@@ -290,7 +307,12 @@ impl Importer {
         let entries = pool.window.entries();
         let mut factors = vec![0.0; entries];
         factors.push(1.0 / entries as f64);
-        activation(self.push(node, FloatOp::AveragePool { pool, factors }, vec![input.id], shape)?)
+        activation(self.push(
+            node,
+            FloatOp::AveragePool { pool, factors },
+            vec![input.id],
+            shape,
+        )?)
     }
 
     pub(super) fn global_max_pool(&mut self, node: &Node) -> Result<Outputs, ModelError> {
@@ -333,7 +355,9 @@ fn pool(
         padding,
     };
     let size = planes.size();
-    let outputs = window.output(size).ok_or_else(|| node.mismatched(&size, &window.kernel))?;
+    let outputs = window
+        .output(size)
+        .ok_or_else(|| node.mismatched(&size, &window.kernel))?;
     if outputs[0].saturating_mul(outputs[1]) > super::MAX_ACTIVATION {
         return Err(node.mismatched(&size, &window.kernel));
     }

@@ -179,7 +179,9 @@ impl Importer {
             if count != 1 {
                 let axis = node.axis(axis, integers.ndim())?;
                 match to.get_mut(axis) {
-                    Some(size) if integers.shape().get(axis) == Some(&count) && shape.len() == 1 => {
+                    Some(size)
+                        if integers.shape().get(axis) == Some(&count) && shape.len() == 1 =>
+                    {
                         *size = count;
                     }
                     _ => return Err(node.mismatched(integers.shape(), shape)),

@@ -13,7 +13,10 @@ impl Importer {
     pub(super) fn softmax(&mut self, node: &Node) -> Result<Outputs, ModelError> {
         let input = self.activation(node, 0)?;
         let rank = input.shape.len();
-        let axis = node.axis(node.int("axis", if node.opset < 13 { 1 } else { -1 })?, rank)?;
+        let axis = node.axis(
+            node.int("axis", if node.opset < 13 { 1 } else { -1 })?,
+            rank,
+        )?;
         if node.opset < 13 {
             let (rows, columns) = input.shape.split_at_checked(axis).unwrap_or((&[], &[]));
             let rows = Rows {
@@ -70,7 +73,11 @@ impl Importer {
             operator => {
                 let mut factors = vec![0.0; count + 1];
                 if let Some(factor) = factors.last_mut() {
-                    *factor = if operator == "ReduceSum" { 1.0 } else { 1.0 / count as f64 };
+                    *factor = if operator == "ReduceSum" {
+                        1.0
+                    } else {
+                        1.0 / count as f64
+                    };
                 }
                 FloatOp::AveragePool { pool, factors }
             }
@@ -88,16 +95,24 @@ impl Importer {
     ) -> Result<Activation, ModelError> {
         let size = |axis: usize| input.shape.get(axis).copied().unwrap_or(1);
         // Axes of size 1 may stand anywhere.
-        let wide: Vec<usize> = (0..input.shape.len()).filter(|&axis| size(axis) > 1).collect();
+        let wide: Vec<usize> = (0..input.shape.len())
+            .filter(|&axis| size(axis) > 1)
+            .collect();
         let place = |axis: &usize| wide.iter().position(|other| other == axis);
         let mut places: Vec<usize> = axes.iter().filter_map(place).collect();
         places.sort_unstable();
         places.dedup();
-        let neighbours = places.windows(2).all(|pair| matches!(*pair, [a, b] if a + 1 == b));
+        let neighbours = places
+            .windows(2)
+            .all(|pair| matches!(*pair, [a, b] if a + 1 == b));
         let (moved, planes) = if neighbours {
             let first = places.first().copied().unwrap_or(wide.len());
             let product = |from: usize, to: usize| {
-                wide.get(from..to).unwrap_or(&[]).iter().map(|&axis| size(axis)).product()
+                wide.get(from..to)
+                    .unwrap_or(&[])
+                    .iter()
+                    .map(|&axis| size(axis))
+                    .product()
             };
             let end = first + places.len();
             let planes = Planes {
@@ -187,7 +202,10 @@ impl Importer {
         let input = self.activation(node, 0)?;
         let channels = input.shape.get(1).copied().unwrap_or(1);
         let groups = node.sizes("num_groups", &[node.int("num_groups", 0)?])?;
-        let groups = groups.first().copied().filter(|groups| channels % groups == 0);
+        let groups = groups
+            .first()
+            .copied()
+            .filter(|groups| channels % groups == 0);
         let groups = groups.ok_or_else(|| node.mismatched(&input.shape, &[channels]))?;
         if node.opset < 21 {
             // Scale and offset belong to groups there, which exporters do not agree on.
@@ -248,15 +266,24 @@ impl Importer {
             let at = if at < 0 { at.saturating_add(rank) } else { at };
             Ok(usize::try_from(at.clamp(0, rank)).unwrap_or(0))
         };
-        let taken = shape.get(bound("start", 0)?..bound("end", rank)?).unwrap_or(&[]);
-        let sizes: Vec<i64> = taken.iter().map(|&s| i64::try_from(s).unwrap_or(i64::MAX)).collect();
+        let taken = shape
+            .get(bound("start", 0)?..bound("end", rank)?)
+            .unwrap_or(&[]);
+        let sizes: Vec<i64> = taken
+            .iter()
+            .map(|&s| i64::try_from(s).unwrap_or(i64::MAX))
+            .collect();
         one(int64(node, vec![sizes.len()], sizes)?)
     }
 
     pub(super) fn size(&mut self, node: &Node) -> Result<Outputs, ModelError> {
         let value = self.operand(node, 0)?;
         let size = length(&self.shape_of(node, &value)?);
-        one(int64(node, vec![], vec![i64::try_from(size).unwrap_or(i64::MAX)])?)
+        one(int64(
+            node,
+            vec![],
+            vec![i64::try_from(size).unwrap_or(i64::MAX)],
+        )?)
     }
 }
 

@@ -1,0 +1,235 @@
+//! How a network is cut into steps, and which steps share a kind (PROTOCOL, section 3 of the
+//! design).
+//!
+//! A *step* holds consecutive layers of the network in topological order. The tensors that layers
+//! after a cut still read are *live* there and pass through the state. A *kind* is the shape of a
+//! step: steps with equal layers, wiring and live tensors share one. Layers with more weights than a
+//! step may have are split by output channels first ([`split`]).
+//!
+//! # Chains of dense layers
+//! For these, steps of one kind may also hold layers smaller than the kind's capacities ([`dense`]):
+//! they are padded with zero rows, columns and biases.
+//!
+//! # Search
+//! For every `ell` and several sizes of steps, layers are cut greedily from the front. The cheapest
+//! plan under a [`CostModel`] is taken that has few enough kinds, weights and constraints, and fits
+//! into the memory. The search is deterministic; it is a heuristic, not an optimum over all cuts.
+
+pub mod cost;
+mod cuts;
+mod dense;
+mod split;
+
+use super::error::ModelError;
+use super::network::{IntegerGraph, IntegerNode};
+pub use cost::CostModel;
+use foldnet_gadgets::step::WeightTable;
+use foldnet_layers::graph::GraphShape;
+use foldnet_layers::layer::Layer;
+use foldnet_layers::{LayerError, pack};
+use ndarray::{Array1, Array2};
+use std::sync::Arc;
+
+/// The largest `ell` there can be.
+pub const MAX_WEIGHT_VARIABLES: usize = 22;
+
+/// The largest number of layers of a step.
+pub const MAX_LAYERS_PER_STEP: usize = 64;
+
+/// A cut of a network into steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The network with large layers split; steps name its nodes.
+    pub graph: Arc<IntegerGraph>,
+    /// `ell`: the weight table of every step has `2^ell` entries.
+    pub weight_variables: usize,
+    /// The kinds, in the order of their first step.
+    pub kinds: Vec<GraphShape>,
+    /// The steps, in order.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// A step: which nodes of the network, in which kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedStep {
+    /// Position in [`Plan::kinds`].
+    pub kind: usize,
+    /// The nodes of [`Plan::graph`], one for each layer of the kind.
+    pub nodes: Vec<usize>,
+}
+
+/// What is looked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanOptions {
+    /// The largest `ell`, at most [`MAX_WEIGHT_VARIABLES`].
+    pub max_weight_variables: usize,
+    /// The largest number of kinds.
+    pub max_kinds: usize,
+    /// The largest number of constraints of all kinds together: a Groth16 proof pays for each.
+    pub max_constraints: usize,
+    /// The most bytes that folding may take.
+    pub memory: Option<u64>,
+    /// Inferences that every step carries.
+    pub batch: usize,
+    /// What is minimised.
+    pub cost: CostModel,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        PlanOptions {
+            max_weight_variables: 20,
+            max_kinds: 8,
+            max_constraints: 250_000,
+            memory: None,
+            batch: 1,
+            cost: CostModel::default(),
+        }
+    }
+}
+
+impl Plan {
+    /// Plans `network`.
+    ///
+    /// # Errors
+    /// Those of [`IntegerGraph::check`]; [`ModelError::WeightVariables`];
+    /// [`ModelError::LayerTooLarge`]; [`ModelError::Memory`] when only the memory is too small;
+    /// [`ModelError::TooManyKinds`] when no cut tried has few enough kinds and constraints.
+    pub fn new(network: &IntegerGraph, options: &PlanOptions) -> Result<Self, ModelError> {
+        network.check()?;
+        let most = options.max_weight_variables;
+        if most > MAX_WEIGHT_VARIABLES {
+            let (got, most) = (most, MAX_WEIGHT_VARIABLES);
+            return Err(ModelError::WeightVariables { got, most });
+        }
+        let mut best = Best::new(options);
+        let split = split::split(network, most);
+        if let (Some(chain), Ok(_)) = (dense::Chain::of(network), &split) {
+            chain.search(&Arc::new(network.clone()), options, &mut best);
+        }
+        cuts::search(&Arc::new(split?), options, &mut best);
+        best.result()
+    }
+
+    /// The weight table of a step.
+    ///
+    /// # Errors
+    /// [`ModelError::PlanMismatch`] when there is no such step; [`ModelError::Layer`] for weights that
+    /// do not fit the kind.
+    pub fn weights(&self, step: usize) -> Result<WeightTable, ModelError> {
+        let missing = || ModelError::PlanMismatch {
+            reason: format!("no step {step}"),
+        };
+        let planned = self.steps.get(step).ok_or_else(missing)?;
+        let kind = self.kinds.get(planned.kind).ok_or_else(missing)?;
+        let weights: Vec<(Array2<i64>, Array1<i64>)> = self
+            .nodes(planned)
+            .filter_map(|node| node.weights.clone())
+            .collect();
+        pack(kind, &weights).map_err(|source: LayerError| {
+            let place = source
+                .place()
+                .and_then(|place| planned.nodes.get(place.index));
+            let node = place.and_then(|node| self.graph.nodes.get(*node));
+            ModelError::Layer {
+                node: node.map_or_else(String::new, |node| node.name.clone()),
+                source,
+            }
+        })
+    }
+
+    /// The nodes of a step.
+    pub fn nodes(&self, step: &PlannedStep) -> impl Iterator<Item = &IntegerNode> {
+        step.nodes
+            .iter()
+            .filter_map(|node| self.graph.nodes.get(*node))
+    }
+
+    /// Predicted constraints of every kind.
+    pub fn constraints(&self) -> Vec<usize> {
+        let of = |kind| cost::constraints(kind, self.weight_variables);
+        self.kinds.iter().map(of).collect()
+    }
+
+    /// Predicted seconds to fold all steps once, and of what is done once.
+    pub fn seconds(&self, model: &CostModel) -> (f64, f64) {
+        let constraints = self.constraints();
+        let kinds = self.kinds.iter().zip(&constraints);
+        let step: Vec<f64> = kinds
+            .map(|(kind, constraints)| {
+                let linear = kind.layers().filter_map(Layer::linear);
+                let weights = linear.map(|linear| linear.outputs * linear.columns()).sum();
+                model.step_seconds(*constraints, weights, self.weight_variables)
+            })
+            .collect();
+        let steps = self
+            .steps
+            .iter()
+            .filter_map(|planned| step.get(planned.kind));
+        (
+            steps.sum(),
+            model.once_seconds(&constraints, self.weight_variables),
+        )
+    }
+
+    /// Predicted peak bytes of folding.
+    pub fn bytes(&self, model: &CostModel) -> u64 {
+        model.bytes(&self.constraints(), self.weight_variables) as u64
+    }
+}
+
+/// The best plan so far.
+#[derive(Debug)]
+struct Best<'a> {
+    options: &'a PlanOptions,
+    best: Option<(f64, Plan)>,
+    /// The least bytes of a plan that was dropped for its memory only.
+    least_bytes: Option<u64>,
+}
+
+impl<'a> Best<'a> {
+    fn new(options: &'a PlanOptions) -> Self {
+        Best {
+            options,
+            best: None,
+            least_bytes: None,
+        }
+    }
+
+    /// Offers a plan for single inferences.
+    fn offer(&mut self, mut plan: Plan) {
+        if self.options.batch > 1 {
+            let kinds = plan.kinds.iter();
+            plan.kinds = kinds
+                .map(|kind| kind.repeated(self.options.batch))
+                .collect();
+        }
+        let constraints: usize = plan.constraints().iter().sum();
+        if plan.kinds.len() > self.options.max_kinds || constraints > self.options.max_constraints {
+            return;
+        }
+        let bytes = plan.bytes(&self.options.cost);
+        if self.options.memory.is_some_and(|memory| bytes > memory) {
+            self.least_bytes = Some(self.least_bytes.map_or(bytes, |least| least.min(bytes)));
+            return;
+        }
+        let (steps, once) = plan.seconds(&self.options.cost);
+        let seconds = steps + once;
+        if self.best.as_ref().is_none_or(|(least, _)| seconds < *least) {
+            self.best = Some((seconds, plan));
+        }
+    }
+
+    fn result(self) -> Result<Plan, ModelError> {
+        match (self.best, self.least_bytes) {
+            (Some((_, plan)), _) => Ok(plan),
+            (None, Some(least)) => Err(ModelError::Memory {
+                got: self.options.memory.unwrap_or(0),
+                least,
+            }),
+            (None, None) => Err(ModelError::TooManyKinds {
+                most: self.options.max_kinds,
+            }),
+        }
+    }
+}
