@@ -11,6 +11,8 @@ use tract_onnx::pb::GraphProto;
 pub(super) struct Order {
     /// Positions of the nodes, operands first, otherwise in the order of the file.
     pub(super) nodes: Vec<usize>,
+    /// The same with the nodes that patterns stand for.
+    pub(super) all: HashSet<usize>,
     /// The tensors that those nodes read, and the output.
     pub(super) tensors: HashSet<String>,
     /// The graph output.
@@ -71,10 +73,31 @@ impl Order {
         }
         Ok(Order {
             nodes,
+            all,
             tensors,
             output: output.name.clone(),
         })
     }
+}
+
+/// The nodes that a tensor depends on, and the tensors that they read.
+fn reached<'a>(
+    makers: &HashMap<&str, usize>,
+    tensor: &str,
+    operands: impl Fn(usize) -> Vec<&'a str>,
+) -> (HashSet<usize>, HashSet<String>) {
+    let (mut nodes, mut tensors) = (HashSet::new(), HashSet::new());
+    let mut waiting: Vec<usize> = makers.get(tensor).copied().into_iter().collect();
+    while let Some(at) = waiting.pop() {
+        if !nodes.insert(at) {
+            continue;
+        }
+        for tensor in operands(at) {
+            tensors.insert(tensor.into());
+            waiting.extend(makers.get(tensor));
+        }
+    }
+    (nodes, tensors)
 }
 
 /// The node that gives each tensor.
