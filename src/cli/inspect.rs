@@ -40,15 +40,27 @@ fn describe(inspection: &Inspection, report: &mut Report) {
         report.number("multiplications", "multiplications", multiplications);
     }
     report.text(format!("\n{} nodes in the file:", inspection.nodes.len()));
-    inspection.nodes.iter().for_each(|node| report.text(listed(node)));
-    report.value("nodes", inspection.nodes.iter().map(node_json).collect::<Vec<_>>());
+    inspection
+        .nodes
+        .iter()
+        .for_each(|node| report.text(listed(node)));
+    report.value(
+        "nodes",
+        inspection.nodes.iter().map(node_json).collect::<Vec<_>>(),
+    );
     if let Some(graph) = &inspection.graph {
         network(graph, report);
     }
     if !inspection.problems.is_empty() {
         report.text("\nnot provable:");
-        let problems: Vec<String> = inspection.problems.iter().map(ToString::to_string).collect();
-        problems.iter().for_each(|problem| report.text(format!("  {problem}")));
+        let problems: Vec<String> = inspection
+            .problems
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        problems
+            .iter()
+            .for_each(|problem| report.text(format!("  {problem}")));
         report.value("problems", problems);
     }
 }
@@ -75,7 +87,10 @@ fn node_json(node: &OnnxNode) -> Value {
 
 /// The operations that are left after fusion, each with the tensors that it reads.
 fn network(graph: &FloatGraph, report: &mut Report) {
-    report.text(format!("\n{} operations after fusion; tensor 0 is the input:", graph.nodes.len()));
+    report.text(format!(
+        "\n{} operations after fusion; tensor 0 is the input:",
+        graph.nodes.len()
+    ));
     for (at, node) in graph.nodes.iter().enumerate() {
         let inputs: Vec<String> = node.inputs.iter().map(usize::to_string).collect();
         report.text(format!(
