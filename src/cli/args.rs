@@ -2,6 +2,7 @@
 
 use super::estimate::parse_size;
 use crate::artefact::parse_model_id;
+use crate::model::Method;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use foldnet_gadgets::cycle::{Bn254, Cycle};
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub struct Arguments {
 pub enum Command {
     /// Prove and verify that a built-in network reads a handwritten digit.
     Demo(Demo),
+    /// List what an ONNX model consists of, and what of it cannot be proven.
+    Inspect(Inspect),
     /// Turn an ONNX model into an integer program that can be proven.
     Compile(Compile),
     /// Prove what a program gives for an input.
@@ -109,6 +112,17 @@ pub struct Demo {
     pub json: Option<PathBuf>,
 }
 
+/// Options of `inspect`.
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// The model.
+    #[arg(value_name = "MODEL.onnx")]
+    pub model: PathBuf,
+    /// Write the lists as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
 /// Options of `compile`.
 #[derive(Args, Debug)]
 pub struct Compile {
@@ -121,10 +135,17 @@ pub struct Compile {
     /// Where to write the program.
     #[arg(short, long, value_name = "MODEL.fold")]
     pub output: PathBuf,
-    /// Width of the activations in bits, 2 to 16.
-    #[arg(long, value_name = "BITS", default_value_t = 8)]
+    /// Width of the activations in bits, 2 to 16 [default: 8, or what a quantised model needs].
+    #[arg(long, value_name = "BITS")]
     #[arg(value_parser = clap::value_parser!(u32).range(2..=16))]
-    pub bits: u32,
+    pub bits: Option<u32>,
+    /// How ranges of activations follow from the samples: `max`, `mse`, or a percentage of values to
+    /// keep such as `99.9`.
+    #[arg(long, value_name = "METHOD", default_value = "max")]
+    pub calibration: Method,
+    /// Refuse a model whose activations saturate on the samples.
+    #[arg(long)]
+    pub strict: bool,
     /// A step has at most 2^N weights: more makes fewer, larger steps.
     #[arg(long, value_name = "N", default_value_t = 20)]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=22))]
