@@ -113,6 +113,9 @@ mod tests {
     use foldnet_gadgets::transcript::TranscriptCircuit;
     use foldnet_gadgets::wire::Wire;
     use halo2curves::bn256::Fr;
+    use std::sync::LazyLock;
+
+    static CONSTANTS: LazyLock<HashConstants<Fr>> = LazyLock::new(HashConstants::default);
 
     /// `q`, `x`, `r`, `s` and the bit that is claimed of `s`.
     type Forged = (i64, i64, i64, i64, i64);
@@ -131,7 +134,7 @@ mod tests {
         divisor.constrain(&mut cs);
         divisor.constrain_quotient(&mut cs, &q, &x, &remainder);
         assert_eq!(cs.constraint_count(), 2);
-        let mut transcript = TranscriptCircuit::new(&HashConstants::default(), Tag::new("test"));
+        let mut transcript = TranscriptCircuit::new(&CONSTANTS, Tag::new("test"));
         transcript.absorb([&Wire::constant(Fr::from(3))]);
         lookups.constrain(&mut cs, &mut transcript).unwrap();
         cs.failures().into_iter().map(|f| f.path).collect()

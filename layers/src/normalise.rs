@@ -11,7 +11,7 @@
 //! * Witness of a row: `t`, `s` and `p = V - s^2`. Of a value: `y`, the remainder `r` of the division,
 //!   and `over` and `under` where `M` exceeds the clamp.
 //! * Enforced: `t` is the sum; `s^2 + p = V` with `0 <= p <= 2 s`, so `s^2 <= V < (s + 1)^2`;
-//!   `y + over - under` is the rounded quotient ([`crate::divide`]); `low <= y <= high`,
+//!   `y + over - under` is the rounded quotient (`crate::divide`); `low <= y <= high`,
 //!   `over (y - high) = 0`, `under (y - low) = 0`, which is the clamp as in [`crate::requantise`].
 //! * Why `s` needs no range check of its own: `c = 2 s` is the sum of `p` and `2 s - p`, an integer
 //!   that is small and not negative, and `c^2 = 4 (V - p)` makes it even.

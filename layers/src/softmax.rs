@@ -8,8 +8,8 @@
 //!   activation, so nothing is clamped; `S < 2^40`; `bits <= 12`.
 //! * Witness of a row: `m`, `S`; of a value: `e_i`, `y_i` and the remainder `r_i` of the division.
 //! * Enforced: the pairs `(m - x_i, e_i)` are rows of the table, so that no difference is negative,
-//!   and one difference is zero ([`crate::maximum`]); `S` is the sum; `y_i` is not negative and is
-//!   the rounded quotient ([`crate::divide`]).
+//!   and one difference is zero (`crate::maximum`); `S` is the sum; `y_i` is not negative and is
+//!   the rounded quotient (`crate::divide`).
 //! * Why `y_i` needs no exact range: the quotient is unique, and `e_i <= S` makes it at most `K`.
 //! * Cost of a row of `n` values: two constraints, and `n - 1` (at least one) for `m`. Of a value: a
 //!   pair, one constraint, the lookups of `y`, and twice those of `S`. Small tables keep `S` small:

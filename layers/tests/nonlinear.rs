@@ -1003,3 +1003,92 @@ fn rows_too_long_for_an_index_are_refused() {
     assert!(refusal(arg_max(0, 8), 8).contains("inputs"));
     assert!(refusal(arg_max(5, 8), 7).contains("bits of the layer"));
 }
+
+// Together.
+
+/// Self-attention on `x` of 4 tokens with 3 features, normalised, and the largest feature of each
+/// token.
+fn attention(batch: usize) -> GraphShape {
+    let scores = mat_mul([batch, 4, 3, 4], true);
+    let mixed = mat_mul([batch, 4, 4, 3], false);
+    let shares = Softmax {
+        rows: 4 * batch,
+        ..softmax(4, 8, 1000.0)
+    };
+    let normalised = Normalise {
+        rows: 4 * batch,
+        ..normalise(3, 8, 150)
+    };
+    let largest = ArgMax {
+        rows: 4 * batch,
+        ..arg_max(3, 8)
+    };
+    let node = |layer: Layer, operands: &[usize]| Node {
+        layer,
+        operands: operands.to_vec(),
+    };
+    GraphShape {
+        inputs: vec![12 * batch],
+        nodes: vec![
+            node(scores.into(), &[0, 0]),
+            node(shares.into(), &[1]),
+            node(mixed.into(), &[2, 0]),
+            node(normalised.into(), &[3]),
+            node(largest.into(), &[4]),
+        ],
+        outputs: vec![4, 5],
+        batch,
+        bits: 8,
+        weight_variables: 0,
+        ends_inference: true,
+    }
+}
+
+#[test]
+fn attention_of_several_inferences_in_one_step() {
+    let mut random = Random::new(8);
+    let shape = attention(2);
+    assert_eq!(shape, attention(1).repeated(2));
+    let inputs = vec![input(&mut random, 24, 8)];
+    let weights = pack(&shape, &[]).unwrap();
+    let trace = evaluate(&shape, &weights, &inputs).unwrap();
+    let case = Case { shape, trace };
+    case.check();
+    let outputs = case.trace.outputs(&case.shape);
+    for (half, slice) in inputs[0].chunks(12).enumerate() {
+        let trace = evaluate(&attention(1), &weights, &[slice.to_vec()]).unwrap();
+        for (all, one) in outputs.iter().zip(trace.outputs(&attention(1))) {
+            assert_eq!(all[half * one.len()..][..one.len()], one);
+        }
+    }
+}
+
+/// Lookups, pairs and other constraints.
+fn cost(layer: impl Into<Layer>) -> [usize; 3] {
+    let cost = layer.into().cost();
+    [cost.lookups, cost.pairs, cost.constraints]
+}
+
+#[test]
+fn costs_are_those_of_the_headers() {
+    // One output of four 8-bit values; above 8 bits differences have two limbs.
+    let pool = |bits| cost(max_pool([1, 2, 2], Window::tiles([2, 2]), bits));
+    assert_eq!((pool(8), pool(9)), ([4, 0, 3], [8, 0, 3]));
+    assert_eq!(cost(table(8, |x| x)), [0, 4, 0]);
+    // Ten scores: two limbs a difference; index and value in range.
+    assert_eq!(cost(arg_max(10, 8)), [2 * 10 + 2 + 1, 0, 9]);
+    // 2 rows of 16 values with a sum below 2^16: share and twice two limbs of the remainder.
+    assert_eq!(
+        cost(softmax(16, 8, 4000.0)),
+        [32 * 5, 32, 32 + 2 * (15 + 2)]
+    );
+    // 2 rows of 64 values: roots up to 65 280, output, two limbs twice, both ends of the clamp.
+    let layer = normalise(64, 8, 300);
+    assert_eq!(cost(layer), [128 * 7 + 2 * 6, 0, 128 * 4 + 2 * 3]);
+    // An output: 1 lookup of the value, 3 of the remainder, 2 at each end of the clamp.
+    let layer = mat_mul([1, 8, 16, 8], false);
+    let (lookups, clamp) = (layer.requantise.lookups(), layer.requantise.constraints());
+    let products = 8 * 8 + 8 * 16 + 16 * 8 - 16;
+    assert_eq!(cost(layer), [64 * lookups, 0, 64 * clamp + products]);
+    assert_eq!((lookups, clamp), (1 + 3 + 4, 2));
+}
