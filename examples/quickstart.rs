@@ -5,7 +5,7 @@
 use anyhow::Context;
 use foldnet::fold::prover::Start;
 use foldnet::model::plan::PlanOptions;
-use foldnet::model::{FloatNetwork, IntegerNetwork, OutOfRange, QuantiseOptions, json};
+use foldnet::model::{FloatGraph, OutOfRange, QuantiseOptions, Quantised, json};
 use foldnet::program::Program;
 use foldnet::progress::Silent;
 use foldnet::session::{Architecture, Session};
@@ -14,13 +14,13 @@ use rand_core::OsRng;
 
 fn main() -> anyhow::Result<()> {
     // A float network, some typical inputs, and the input to prove.
-    let float = FloatNetwork::from_onnx(include_bytes!("digits/mlp.onnx"))?;
+    let float = FloatGraph::from_onnx(include_bytes!("digits/mlp.onnx"))?;
     let samples = json::samples(include_str!("digits/samples.json"), float.input_len())?;
     let input = json::input(include_str!("digits/input.json"), float.input_len())?;
 
     // The integer network that is proven, cut into steps.
-    let network = IntegerNetwork::quantise(&float, &samples.inputs, &QuantiseOptions::default())?;
-    let program = Program::new("digits", &network, &PlanOptions::default())?;
+    let network = Quantised::new(&float, &samples.inputs, &QuantiseOptions::default())?;
+    let program = Program::new("digits", &network.graph, &PlanOptions::default())?;
     let outline = program.outline();
 
     // Parameters depend on the architecture only. The model id is what a verifier trusts.
@@ -40,7 +40,9 @@ fn main() -> anyhow::Result<()> {
     let output = &inferences
         .first()
         .context("one inference was proven")?
-        .output;
+        .output
+        .values()
+        .context("the output is public")?;
     println!("verified: the logits are {output:?}");
     Ok(())
 }

@@ -26,7 +26,8 @@
 //! 1. The proof is made in memory. Nothing of it is outside yet.
 //! 2. The stage *publishing* replaces the state, with the proof inside ([`Checkpoint::publishing`]).
 //!    From here on there is nothing that a second proof could be made of.
-//! 3. The proof is written to where it was wanted.
+//! 3. The proof is written to where it was wanted. What opens its private sides was written before 2,
+//!    since the salts are lost with the state.
 //! 4. The stage *spent* replaces *publishing* ([`Checkpoint::spend`]).
 //!
 //! A kill before 2 leaves a state whose proofs nobody has seen; a kill after it leaves the one proof,
@@ -46,6 +47,7 @@ use crate::files::{
     Placement, hex,
 };
 use crate::run::{Job, RunState};
+use crate::visibility::Sides;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::field::to_bytes;
 use rand_core::{CryptoRng, RngCore};
@@ -149,6 +151,7 @@ impl Identity {
             ("release", env!("CARGO_PKG_VERSION").into()),
             ("kind of proof", goal.proof.into()),
             ("context", format!("0x{}", number(&goal.context))),
+            ("choice of private sides", goal.sides.name().into()),
             ("commitment key", hex(&keys.finalize())),
             ("architecture", hex(&to_bytes(&params.digest()))),
             ("model", format!("0x{}", number(&job.committed.model))),
@@ -220,6 +223,8 @@ pub struct Goal<C: Cycle> {
     pub proof: &'static str,
     /// Its context, or zero.
     pub context: C::F,
+    /// What its statement shows.
+    pub sides: Sides,
 }
 
 /// What a checkpoint says after the identity.

@@ -9,11 +9,12 @@
 //! wrong model id and a proof that does not verify. So only provers read it. Whoever tells others what
 //! to trust, or decides for himself (`model-id`, `verify --model`), commits to the weights.
 
+use crate::blinds::WeightBlinds;
 use crate::error::Error;
 use crate::files::{self, Access, Kind, hex};
 use crate::program::Program;
 use crate::progress::{Progress, Stage};
-use crate::session::{Committed, PUBLIC_BLIND, Session};
+use crate::session::{Committed, Session};
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::field::to_bytes;
@@ -37,28 +38,30 @@ struct Kept<C: Cycle> {
 }
 
 impl<C: Cycle> Session<C> {
-    /// [`Session::commit`], from a directory if the same program was committed to before under the
-    /// same parameters. For provers: see the module's description.
+    /// [`Session::commit_with`], from a directory if the same program was committed to before with the
+    /// same blinds under the same parameters. For provers: see the module's description.
     ///
     /// A file that cannot be used is made again; one that cannot be written is no error.
     ///
     /// # Errors
-    /// Those of [`Session::commit`].
+    /// Those of [`Session::commit_with`].
     pub fn commit_cached<R: RngCore + CryptoRng>(
         &self,
         program: &Program,
+        blinds: &WeightBlinds<C::F>,
         directory: Option<&Path>,
         progress: &mut dyn Progress,
         rng: &mut R,
     ) -> Result<Committed<C>, Error> {
-        let Some((directory, digest)) = directory.zip(self.digest_with(program)) else {
-            return self.commit(program, progress);
+        let Some((directory, digest)) = directory.zip(self.digest_with(program, blinds)) else {
+            return self.commit_with(program, blinds, progress);
         };
+        blinds.check(program.outline().steps.len())?;
         let path = path(directory, &digest);
-        if let Some(commitments) = self.kept(program, &path, &digest, progress, rng)? {
-            return self.committed(program, commitments);
+        if let Some(commitments) = self.kept((program, blinds), &path, &digest, progress, rng)? {
+            return self.committed(program, commitments, blinds.clone());
         }
-        let committed = self.commit(program, progress)?;
+        let committed = self.commit_with(program, blinds, progress)?;
         let kept = Kept::<C> {
             digest,
             commitments: committed.commitments.clone(),
@@ -72,10 +75,11 @@ impl<C: Cycle> Session<C> {
     /// The commitment to the weights of one step; none where its kind has no weights.
     ///
     /// # Errors
-    /// Those of the weights and of the key.
+    /// Those of the weights and of the key; [`Error::Length`] for a step without a blind.
     pub(crate) fn commit_step(
         &self,
         program: &Program,
+        blinds: &WeightBlinds<C::F>,
         step: usize,
     ) -> Result<Option<Commitment<C::Primary>>, Error> {
         let kind = program
@@ -87,7 +91,7 @@ impl<C: Cycle> Session<C> {
             return Ok(None);
         }
         let weights = program.weights(step)?;
-        let blind = C::F::from(PUBLIC_BLIND);
+        let blind = blinds.of(step)?;
         let point = self.params().key().commit_small(weights.entries(), blind)?;
         Ok(Some(Commitment::new(point)))
     }
@@ -100,25 +104,32 @@ impl<C: Cycle> Session<C> {
         &self,
         program: &Program,
         commitments: Vec<Option<Commitment<C::Primary>>>,
+        blinds: WeightBlinds<C::F>,
     ) -> Result<Committed<C>, Error> {
         let kinds = program.outline().steps.iter().map(|step| step.kind);
         let steps: Vec<_> = kinds.zip(commitments.iter().copied()).collect();
         let model = self.params().model_id(&steps)?;
-        Ok(Committed { commitments, model })
+        Ok(Committed {
+            commitments,
+            model,
+            blinds,
+        })
     }
 
-    /// A digest of the program's file and of these parameters; none for a program in memory.
-    fn digest_with(&self, program: &Program) -> Option<[u8; 32]> {
+    /// A digest of the program's file, of these parameters and of the blinds; none for a program in
+    /// memory.
+    fn digest_with(&self, program: &Program, blinds: &WeightBlinds<C::F>) -> Option<[u8; 32]> {
         let mut hasher = Sha256::new_with_prefix(b"foldnet weight commitments 2");
         hasher.update(program.digest()?);
         hasher.update(to_bytes(&self.params().digest()));
+        blinds.absorb_into(&mut hasher);
         Some(hasher.finalize().into())
     }
 
     /// The commitments in a file, if they can be used.
     fn kept<R: RngCore + CryptoRng>(
         &self,
-        program: &Program,
+        (program, blinds): (&Program, &WeightBlinds<C::F>),
         path: &Path,
         digest: &[u8; 32],
         progress: &mut dyn Progress,
@@ -138,7 +149,7 @@ impl<C: Cycle> Session<C> {
         }
         progress.start(Stage::Model, 1);
         let drawn = (rng.next_u64() % steps as u64) as usize;
-        let same = commitments.get(drawn) == Some(&self.commit_step(program, drawn)?);
+        let same = commitments.get(drawn) == Some(&self.commit_step(program, blinds, drawn)?);
         progress.finish();
         Ok(same.then_some(commitments))
     }

@@ -1,6 +1,7 @@
 //! The library's error.
 
 use crate::artefact::ArtefactError;
+use crate::blinds::BlindsError;
 use crate::checkpoint::CheckpointError;
 use crate::decider::error::DeciderError;
 use crate::files::FileError;
@@ -38,6 +39,27 @@ pub enum Error {
     /// A checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(Box<CheckpointError>),
+    /// The blinds of a private model cannot be used.
+    #[error(transparent)]
+    Blinds(Box<BlindsError>),
+    /// Something private would be folded into instances that hide nothing.
+    #[error(
+        "what is private can only be proven from masked start instances; use `Start::Masked` and a \
+         succinct proof"
+    )]
+    Unmasked,
+    /// An opening does not open what a proof is about.
+    #[error(
+        "the opening does not open the commitment to the {side}{}; it is of another proof, or was \
+         altered",
+        inference.map(|i| format!(" of inference {i}")).unwrap_or_default()
+    )]
+    Opening {
+        /// Input or output.
+        side: &'static str,
+        /// The first inference that it does not open; none when it is about another number of them.
+        inference: Option<usize>,
+    },
     /// A vector has the wrong length.
     #[error("{what}: expected {expected} values, got {got}; use the shape that the model declares")]
     Length {
@@ -73,6 +95,7 @@ impl Error {
         match self {
             Error::Fold(FoldError::Unsatisfied { .. } | FoldError::Statement { .. }) => true,
             Error::Decider(error) => error.is_rejection(),
+            Error::Opening { .. } => true,
             _ => false,
         }
     }

@@ -68,6 +68,10 @@ pub enum Kind {
     Groth16Proof,
     /// Weight commitments of a program.
     Commitments,
+    /// The blinds of a private model's weight commitments.
+    WeightBlinds,
+    /// What shows a private input or output.
+    Opening,
     /// A proving key of the last proof system.
     ProvingKey,
     /// A verification key of the last proof system.
@@ -86,6 +90,8 @@ impl Kind {
             Kind::SpartanProof => "spartan-proof",
             Kind::Groth16Proof => "groth16-proof",
             Kind::Commitments => "commitments",
+            Kind::WeightBlinds => "weight-blinds",
+            Kind::Opening => "opening",
             Kind::ProvingKey => "proving-key",
             Kind::VerifyingKey => "verifying-key",
         }

@@ -10,9 +10,11 @@ use crate::fold::cyclefold::PUBLIC_INPUTS;
 use crate::fold::params::Params;
 use crate::fold::prover::{LastStep, Recursion, Start, Step, StepWeights};
 use crate::fold::r1cs::{FreshWitness, Instance, Running, Shape};
+use crate::opening::{Opened, Opening};
 use crate::program::{Outline, Program};
 use crate::progress::{Progress, Stage};
-use crate::session::{Committed, Inference, PUBLIC_BLIND, Session, Timing};
+use crate::session::{Committed, Inference, Session, Timing};
+use crate::visibility::{Salts, Shown, Side, Sides};
 use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::step::StepCircuit;
@@ -36,6 +38,8 @@ pub struct RunState<C: Cycle> {
     pub live: Vec<Vec<i64>>,
     /// The outputs of the finished inferences.
     pub outputs: Vec<Vec<i64>>,
+    /// The salts of private inputs and outputs, drawn when the run began.
+    pub salts: Salts<C::F>,
 }
 
 /// Activations are secrets: the debug form shows numbers only.
@@ -143,14 +147,21 @@ impl<C: Cycle> Job<'_, C> {
         let shape = outline.kinds.get(kind).ok_or_else(unknown)?;
         let commitment = self.committed.commitments.get(position.step);
         let commitment = *commitment.ok_or_else(unknown)?;
+        let blind = self.committed.blinds.of(position.step)?;
         let last = position.step + 1 == outline.steps.len();
         let clock = Instant::now();
         let table = self.program.weights(position.step)?;
         let trace = outline.run_step(position.step, &table, &run.live)?;
         let live = trace.outputs(shape);
-        let trace = SaltedTrace::public(trace, shape.batch);
+        let mut trace = SaltedTrace::public(trace, shape.batch);
+        if position.step == 0 {
+            trace.before = self.salts(run, Side::Input, position.group)?;
+        }
+        if last {
+            trace.after = self.salts(run, Side::Output, position.group)?;
+        }
         let inputs = if last && self.batch() > 1 {
-            self.digests(position.group)?
+            self.digests(run, position.group)?
         } else {
             Vec::new()
         };
@@ -162,7 +173,7 @@ impl<C: Cycle> Job<'_, C> {
             weights: commitment.map(|commitment: Commitment<C::Primary>| StepWeights {
                 table: &table,
                 commitment,
-                blind: C::F::from(PUBLIC_BLIND),
+                blind,
             }),
             inputs: &inputs,
             next_input: if last {
@@ -182,18 +193,27 @@ impl<C: Cycle> Job<'_, C> {
         Ok(())
     }
 
+    /// The salts of one side of a group.
+    fn salts(&self, run: &RunState<C>, side: Side, group: usize) -> Result<Vec<C::F>, Error> {
+        let first = group.saturating_mul(self.batch());
+        let inferences = (0..self.batch()).map(|i| first.saturating_add(i));
+        inferences.map(|i| run.salts.of(side, i)).collect()
+    }
+
     /// The input digests of a group.
-    fn digests(&self, group: usize) -> Result<Vec<C::F>, Error> {
+    fn digests(&self, run: &RunState<C>, group: usize) -> Result<Vec<C::F>, Error> {
         let inputs = group_of(self.inputs, group, self.batch());
-        inputs
-            .iter()
-            .map(|input| self.session.input_digest(input))
-            .collect()
+        let first = group.saturating_mul(self.batch());
+        let digest = |(i, input): (usize, &Vec<i64>)| {
+            let salt = run.salts.of(Side::Input, first.saturating_add(i))?;
+            self.session.side_digest(Side::Input, input, salt)
+        };
+        inputs.iter().enumerate().map(digest).collect()
     }
 
     /// The digest of the inputs after a group; that of the first after the last.
     fn input_after(&self, group: usize, run: &RunState<C>) -> Result<C::F, Error> {
-        match self.digests(group + 1)?.as_slice() {
+        match self.digests(run, group + 1)?.as_slice() {
             [] => Ok(run.recursion.start),
             digests => Ok(self.session.params().context.group(digests)),
         }
@@ -201,7 +221,7 @@ impl<C: Cycle> Job<'_, C> {
 }
 
 impl<C: Cycle> RunState<C> {
-    /// The state before the first step.
+    /// The state before the first step of a run about public inputs and outputs.
     ///
     /// # Errors
     /// [`Error::Length`] for no inputs, a number of inputs that is no multiple of those that a step
@@ -213,7 +233,36 @@ impl<C: Cycle> RunState<C> {
         start: Start,
         rng: &mut R,
     ) -> Result<Self, Error> {
-        let digests = inputs.iter().map(|input| session.input_digest(input));
+        Self::begin_salted(session, model, (inputs, Salts::public()), start, rng)
+    }
+
+    /// The state before the first step of a masked run that shows what `sides` says: fresh salts are
+    /// drawn for the private ones.
+    ///
+    /// # Errors
+    /// Those of [`Self::begin`].
+    pub fn begin_hiding<R: RngCore + CryptoRng>(
+        session: &Session<C>,
+        model: C::F,
+        inputs: &[Vec<i64>],
+        sides: Sides,
+        rng: &mut R,
+    ) -> Result<Self, Error> {
+        let salts = Salts::draw(sides, inputs.len(), rng);
+        Self::begin_salted(session, model, (inputs, salts), Start::Masked, rng)
+    }
+
+    fn begin_salted<R: RngCore + CryptoRng>(
+        session: &Session<C>,
+        model: C::F,
+        (inputs, salts): (&[Vec<i64>], Salts<C::F>),
+        start: Start,
+        rng: &mut R,
+    ) -> Result<Self, Error> {
+        let digest = |(i, input): (usize, &Vec<i64>)| {
+            session.side_digest(Side::Input, input, salts.of(Side::Input, i)?)
+        };
+        let digests = inputs.iter().enumerate().map(digest);
         let digests = digests.collect::<Result<Vec<_>, _>>()?;
         let batch = session.params().inferences();
         let Some(first) = digests.get(..batch).filter(|_| digests.len() % batch == 0) else {
@@ -228,6 +277,7 @@ impl<C: Cycle> RunState<C> {
             recursion: Recursion::begin(session.params(), model, first, start, rng)?,
             live: Vec::new(),
             outputs: Vec::new(),
+            salts,
         })
     }
 
@@ -239,16 +289,58 @@ impl<C: Cycle> RunState<C> {
         }
     }
 
-    /// What the run claims by now.
-    pub fn inferences(&self, inputs: &[Vec<i64>]) -> Vec<Inference> {
-        inputs
-            .iter()
-            .zip(&self.outputs)
-            .map(|(input, output)| Inference {
-                input: input.clone(),
-                output: output.clone(),
+    /// What the run claims by now: values of public sides, commitments of private ones.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for inputs that are not those of the run.
+    pub fn inferences(
+        &self,
+        session: &Session<C>,
+        inputs: &[Vec<i64>],
+    ) -> Result<Vec<Inference>, Error> {
+        let sides = self.salts.sides();
+        let shown = |side: Side, inference: usize, values: &[i64]| {
+            if !sides.of(side).is_private() {
+                return Ok(Shown::Values(values.to_vec()));
+            }
+            let salt = self.salts.of(side, inference)?;
+            let digest = session.side_digest(side, values, salt)?;
+            Ok::<_, Error>(Shown::commitment(&digest))
+        };
+        let pairs = inputs.iter().zip(&self.outputs).enumerate();
+        let inference = |(i, (input, output)): (usize, (&Vec<i64>, &Vec<i64>))| {
+            Ok(Inference {
+                input: shown(Side::Input, i, input)?,
+                output: shown(Side::Output, i, output)?,
             })
-            .collect()
+        };
+        pairs.map(inference).collect()
+    }
+
+    /// What opens the commitments that the run claims by now: one opening a private side.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for inputs that are not those of the run.
+    pub fn openings(&self, inputs: &[Vec<i64>]) -> Result<Vec<Opening>, Error> {
+        let opening = |side: Side| {
+            let tensors = match side {
+                Side::Input => inputs.get(..self.outputs.len()).unwrap_or(inputs),
+                Side::Output => &self.outputs,
+            };
+            let opened = |(i, values): (usize, &Vec<i64>)| {
+                let salt = self.salts.of(side, i)?;
+                Ok::<_, Error>(Opened::new(values.clone(), &salt))
+            };
+            Ok(Opening {
+                side,
+                tensors: tensors
+                    .iter()
+                    .enumerate()
+                    .map(opened)
+                    .collect::<Result<_, _>>()?,
+            })
+        };
+        self.salts.sides().private().map(opening).collect()
     }
 
     /// Whether a state of unknown origin can be continued as a run of this job: every length is that
@@ -259,6 +351,7 @@ impl<C: Cycle> RunState<C> {
     /// # Errors
     /// What does not fit.
     pub fn check(&self, job: &Job<'_, C>) -> Result<(), &'static str> {
+        ensure(self.salts.fit(job.inputs.len()), "the salts")?;
         self.check_position(job)?;
         self.check_statement(job)?;
         check_recursion(&self.recursion, job.session.params())
@@ -313,7 +406,7 @@ impl<C: Cycle> RunState<C> {
         let count = state.count == self.outputs.len() as u64;
         ensure(count, "the number of finished inferences")?;
         let context = &job.session.params().context;
-        let digest = |group: usize| match job.digests(group).ok()?.as_slice() {
+        let digest = |group: usize| match job.digests(self, group).ok()?.as_slice() {
             [] => None,
             digests => Some(context.group(digests)),
         };
@@ -327,9 +420,11 @@ impl<C: Cycle> RunState<C> {
             job.session.live_digest(&self.live)
         };
         ensure(tensors == state.tensors, "the live tensors")?;
-        let inferences = self.inferences(job.inputs);
-        let statement = job.session.statement(state.model, &inferences);
-        let batch = statement.map(|s| job.session.params().context.batch(&s.inferences));
+        let inferences = self.inferences(job.session, job.inputs);
+        let sides = self.salts.sides();
+        let statement =
+            inferences.and_then(|shown| job.session.statement_showing(sides, state.model, &shown));
+        let batch = statement.map(|s| context.batch(&s.inferences));
         let batch = batch.is_ok_and(|batch| batch == state.batch);
         ensure(batch, "the finished inferences")
     }
@@ -388,4 +483,88 @@ fn segments_fit<E: CurveEngine>(
 ) -> bool {
     let lengths = segments.iter().map(Vec::len);
     blinds.len() == segments.len() && lengths.eq(shape.segments().iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fold::verifier;
+    use crate::model::plan::PlanOptions;
+    use crate::model::random;
+    use crate::progress::Silent;
+    use crate::session::Architecture;
+    use crate::visibility::Visibility;
+    use crate::weights::WeightStore;
+    use foldnet_gadgets::cycle::Bn254;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    /// A program of three steps that carry two inferences each.
+    fn paired(width: usize) -> Program {
+        let options = PlanOptions {
+            max_weight_variables: 7,
+            ..PlanOptions::default()
+        };
+        let network = random::network(3, width, 4).unwrap();
+        let single = Program::new("single", &network, &options).unwrap();
+        let mut outline = single.outline().clone();
+        assert_eq!(outline.steps.len(), 3);
+        outline.kinds = outline.kinds.iter().map(|kind| kind.repeated(2)).collect();
+        let tables = (0..3).map(|step| single.weights(step));
+        let tables = tables.collect::<Result<_, _>>().unwrap();
+        Program::from_parts(outline, WeightStore::Memory(tables))
+    }
+
+    /// Every inference of a step has salts of its own.
+    #[test]
+    fn steps_of_several_inferences_salt_each() {
+        const WIDTH: usize = 8;
+        let program = paired(WIDTH);
+        let architecture = Architecture::from(program.outline());
+        let session = Session::<Bn254>::new(&architecture, None, &mut Silent).unwrap();
+        let committed = session.commit(&program, &mut Silent).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let inputs: Vec<_> = (0..4).map(|_| random::input(WIDTH, &mut rng)).collect();
+        let job = Job {
+            session: &session,
+            program: &program,
+            committed: &committed,
+            inputs: &inputs,
+        };
+        for (input, output) in [
+            (Visibility::Private, Visibility::Public),
+            (Visibility::Private, Visibility::Private),
+        ] {
+            let (sides, model) = (Sides { input, output }, committed.model);
+            let begun = RunState::begin_hiding(&session, model, &inputs, sides, &mut rng);
+            let mut run = begun.unwrap();
+            let check = &mut |state: &RunState<Bn254>| state.check(&job).unwrap();
+            job.fold(
+                &mut run,
+                &mut Timing::default(),
+                &mut Silent,
+                check,
+                &mut rng,
+            )
+            .unwrap();
+            let shown = run.inferences(&session, &inputs).unwrap();
+            for opening in run.openings(&inputs).unwrap() {
+                session.check_opening(&shown, &opening).unwrap();
+            }
+            let verify = |shown: &[Inference]| {
+                let statement = session.statement_showing(sides, model, shown).unwrap();
+                verifier::verify(session.params(), &run.recursion, &statement)
+            };
+            verify(&shown).unwrap();
+            // Inferences of one step are no more exchangeable than others.
+            let mut altered = shown.clone();
+            altered.swap(2, 3);
+            let message = verify(&altered).unwrap_err().to_string();
+            assert!(message.starts_with("the inputs and outputs"), "{message}");
+            altered.swap(2, 3);
+            altered.swap(0, 1);
+            let message = verify(&altered).unwrap_err().to_string();
+            assert!(message.starts_with("the first input"), "{message}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Proving and verifying one program: parameters, committed weights, the run.
 
 use crate::artefact::check_architecture;
+use crate::blinds::WeightBlinds;
 use crate::decider::spartan::Shapes;
 use crate::error::Error;
 use crate::fold::params::Params;
@@ -11,6 +12,7 @@ use crate::key::source::KeySource;
 use crate::program::{Outline, Program, Tensor, activations};
 use crate::progress::{Progress, Stage};
 use crate::run::{Job, RunState};
+use crate::visibility::{Shown, Side, Sides, expect};
 use ff::Field;
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
@@ -21,10 +23,6 @@ use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// The blind of every public weight commitment: fixed, and not zero, so that a block of zeros does
-/// not commit to the identity.
-pub(crate) const PUBLIC_BLIND: u64 = 1;
 
 /// The architecture of a program: all that parameters are rebuilt from.
 ///
@@ -81,13 +79,23 @@ pub struct Session<C: Cycle> {
     hash: HashConstants<C::F>,
 }
 
-/// One inference in integers, as a statement shows it.
+/// One inference, as a statement shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inference {
-    /// Input activations.
-    pub input: Vec<i64>,
-    /// Output activations.
-    pub output: Vec<i64>,
+    /// Input activations, or a commitment to them.
+    pub input: Shown,
+    /// Output activations, or a commitment to them.
+    pub output: Shown,
+}
+
+impl Inference {
+    /// What is shown of a side.
+    pub fn side(&self, side: Side) -> &Shown {
+        match side {
+            Side::Input => &self.input,
+            Side::Output => &self.output,
+        }
+    }
 }
 
 /// The weight commitments of a program and the model id that they make.
@@ -97,6 +105,8 @@ pub struct Committed<C: Cycle> {
     pub commitments: Vec<Option<Commitment<C::Primary>>>,
     /// The model id.
     pub model: C::F,
+    /// What the commitments are blinded with.
+    pub blinds: WeightBlinds<C::F>,
 }
 
 /// A proof was checked completely and is true under the session's keys.
@@ -172,7 +182,7 @@ impl<C: Cycle> Session<C> {
         &self.params
     }
 
-    /// Commits to the weights of every step.
+    /// Commits to the weights of every step of a public model: whoever has them gets the same id.
     ///
     /// # Errors
     /// Those of the key.
@@ -181,22 +191,38 @@ impl<C: Cycle> Session<C> {
         program: &Program,
         progress: &mut dyn Progress,
     ) -> Result<Committed<C>, Error> {
+        self.commit_with(program, &WeightBlinds::Public, progress)
+    }
+
+    /// Commits to the weights of every step, with blinds.
+    ///
+    /// # Errors
+    /// Those of the key; [`Error::Length`] when there is not one blind a step.
+    pub fn commit_with(
+        &self,
+        program: &Program,
+        blinds: &WeightBlinds<C::F>,
+        progress: &mut dyn Progress,
+    ) -> Result<Committed<C>, Error> {
         let steps = &program.outline().steps;
+        blinds.check(steps.len())?;
         progress.start(Stage::Model, steps.len() as u64);
         let mut commitments = Vec::with_capacity(steps.len());
         for step in 0..steps.len() {
-            commitments.push(self.commit_step(program, step)?);
+            commitments.push(self.commit_step(program, blinds, step)?);
             progress.advance(step as u64 + 1);
         }
         progress.finish();
-        self.committed(program, commitments)
+        self.committed(program, commitments, blinds.clone())
     }
 
-    /// Folds one inference after the other into one run, from start instances as `start` says:
-    /// succinct proofs reveal nothing about witnesses only when these are masked.
+    /// Folds one inference after the other into one run about public inputs and outputs, from start
+    /// instances as `start` says: succinct proofs reveal nothing about witnesses only when these are
+    /// masked.
     ///
     /// # Errors
-    /// Those of the reference evaluation and of folding.
+    /// Those of the reference evaluation and of folding; [`Error::Unmasked`] for a private model from
+    /// start instances that hide nothing.
     pub fn prove<R: RngCore + CryptoRng>(
         &self,
         program: &Program,
@@ -205,6 +231,9 @@ impl<C: Cycle> Session<C> {
         progress: &mut dyn Progress,
         rng: &mut R,
     ) -> Result<(Recursion<C>, Vec<Inference>, Timing), Error> {
+        if committed.blinds.is_private() && start == Start::Public {
+            return Err(Error::Unmasked);
+        }
         let mut timing = Timing::default();
         let clock = Instant::now();
         let mut run = RunState::begin(self, committed.model, inputs, start, rng)?;
@@ -216,20 +245,33 @@ impl<C: Cycle> Session<C> {
             inputs,
         };
         job.fold(&mut run, &mut timing, progress, &mut |_| {}, rng)?;
-        let inferences = run.inferences(inputs);
+        let inferences = run.inferences(self, inputs)?;
         Ok((run.recursion, inferences, timing))
     }
 
-    /// The digest of one input, as the step circuits compute it.
+    /// The digest of one side of an inference, as the step circuits compute it.
     ///
     /// # Errors
-    /// [`Error::Length`] for another number of activations.
-    pub(crate) fn input_digest(&self, input: &[i64]) -> Result<C::F, Error> {
-        let padded = self.architecture.input.pad("input", input)?;
-        Ok(self.tensor_digest(&padded))
+    /// [`Error::Length`] for another number of activations, [`FoldError::Statement`] for one that no
+    /// circuit would accept.
+    ///
+    /// [`FoldError::Statement`]: crate::fold::error::FoldError::Statement
+    pub(crate) fn side_digest(
+        &self,
+        side: Side,
+        values: &[i64],
+        salt: C::F,
+    ) -> Result<C::F, Error> {
+        let (what, tensor) = match side {
+            Side::Input => ("an input", &self.architecture.input),
+            Side::Output => ("an output", &self.architecture.output),
+        };
+        let bits = self.architecture.bits;
+        let padded = activations(what, values, (tensor.length, tensor.capacity), bits)?;
+        Ok(tensor::digest(&self.hash, &padded, bits, salt))
     }
 
-    /// The digest of the live tensors of one inference.
+    /// The digest of the live tensors of one inference between two steps.
     pub(crate) fn tensor_digest(&self, values: &[i64]) -> C::F {
         tensor::digest(&self.hash, values, self.architecture.bits, C::F::ZERO)
     }
@@ -285,36 +327,49 @@ impl<C: Cycle> Session<C> {
         Ok(Shapes::new(&self.params)?)
     }
 
-    /// The digests of a statement.
+    /// The digests of a statement about public inputs and outputs.
     ///
     /// # Errors
-    /// [`Error::Length`] for another number of activations, [`FoldError::Statement`] for one that
-    /// no circuit would accept.
+    /// Those of [`Self::statement_showing`].
     pub fn statement(
         &self,
         model: C::F,
         inferences: &[Inference],
     ) -> Result<Statement<C::F>, Error> {
-        let Architecture {
-            bits,
-            input,
-            output,
-            ..
-        } = &self.architecture;
-        let digest = |what, tensor: &Tensor, values: &[i64]| {
-            let sizes = (tensor.length, tensor.capacity);
-            let padded = activations(what, values, sizes, *bits)?;
-            Ok::<_, Error>(tensor::digest(&self.hash, &padded, *bits, C::F::ZERO))
+        self.statement_showing(Sides::PUBLIC, model, inferences)
+    }
+
+    /// The digests of a statement that shows what the verifier asks for on each side: they are computed
+    /// from values, and taken from commitments.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for another number of activations; [`FoldError::Statement`] for one that no
+    /// circuit would accept, for a commitment that is no field element, for a commitment where values
+    /// are required, and for values where a commitment is.
+    ///
+    /// [`FoldError::Statement`]: crate::fold::error::FoldError::Statement
+    pub fn statement_showing(
+        &self,
+        sides: Sides,
+        model: C::F,
+        inferences: &[Inference],
+    ) -> Result<Statement<C::F>, Error> {
+        let digest = |side: Side, inference: &Inference| {
+            let shown = inference.side(side);
+            expect(side, sides.of(side), shown)?;
+            match shown {
+                Shown::Values(values) => self.side_digest(side, values, C::F::ZERO),
+                Shown::Commitment(bytes) => Shown::element(bytes),
+            }
         };
         let inferences = inferences
             .iter()
-            .map(|i| {
-                Ok((
-                    digest("an input", input, &i.input)?,
-                    digest("an output", output, &i.output)?,
-                ))
-            })
+            .map(|i| Ok((digest(Side::Input, i)?, digest(Side::Output, i)?)))
             .collect::<Result<_, Error>>()?;
-        Ok(Statement { model, inferences })
+        Ok(Statement {
+            model,
+            sides,
+            inferences,
+        })
     }
 }

@@ -81,13 +81,13 @@ fn proves_two_inferences<C: KeySource>(insecure_keys: bool) {
     ];
     rejected(verify(model, &crossed), "the inputs and outputs");
     let mut altered = inferences.clone();
-    altered[1].output[0] ^= 1;
+    altered[1].output.values_mut().unwrap()[0] ^= 1;
     rejected(verify(model, &altered), "the inputs and outputs");
     let mut altered = inferences.clone();
-    altered[0].input[3] ^= 1;
+    altered[0].input.values_mut().unwrap()[3] ^= 1;
     rejected(verify(model, &altered), "the first input");
     let mut altered = inferences.clone();
-    altered[0].output[0] = 1 << 20;
+    altered[0].output.values_mut().unwrap()[0] = 1 << 20;
     rejected(verify(model, &altered), "an output");
 }
 
@@ -247,11 +247,11 @@ fn proves(program: &Program, graph: &foldnet::model::IntegerGraph, count: u64) {
     verify(&inferences).unwrap();
     for k in 0..inferences.len() {
         let mut changed = inferences.clone();
-        changed[k].output[0] ^= 1;
+        changed[k].output.values_mut().unwrap()[0] ^= 1;
         rejected(verify(&changed), "the inputs and outputs");
         let batch = session.params().inferences();
         let mut changed = inferences.clone();
-        changed[k].input[0] ^= 1;
+        changed[k].input.values_mut().unwrap()[0] ^= 1;
         let what = if k < batch {
             "the first input"
         } else {

@@ -1,6 +1,7 @@
 //! Runs that stop and go on: from every step, with weights from disk, and with states that were
 //! tampered with.
 
+use foldnet::blinds::WeightBlinds;
 use foldnet::checkpoint::{Checkpoint, CheckpointError, Found, Goal, Interval, Opened};
 use foldnet::error::Error;
 use foldnet::files::{FileError, FormatError};
@@ -12,6 +13,7 @@ use foldnet::program::Program;
 use foldnet::progress::Silent;
 use foldnet::run::{Job, RunState};
 use foldnet::session::{Architecture, Committed, Session, Timing};
+use foldnet::visibility::{Salts, Sides, Visibility};
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -106,6 +108,7 @@ impl<C: KeySource> Fixture<C> {
         Goal {
             proof: "spartan",
             context: C::F::from(0),
+            sides: Sides::PUBLIC,
         }
     }
 
@@ -136,7 +139,9 @@ fn continues_from_every_step<C: KeySource>() {
     let fixture = Fixture::<C>::new();
     let states = fixture.states();
     assert_eq!(states.len(), 6);
-    let honest = states[5].inferences(&fixture.inputs);
+    let honest = states[5]
+        .inferences(&fixture.session, &fixture.inputs)
+        .unwrap();
     let mut checkpoint = fixture.create(NEVER).unwrap();
     assert!(matches!(
         fixture.resume(),
@@ -148,7 +153,12 @@ fn continues_from_every_step<C: KeySource>() {
         let mut resumed = fixture.state();
         assert_eq!(resumed.recursion.index, state.recursion.index);
         fixture.fold(&mut resumed, &mut |_| {}).unwrap();
-        assert_eq!(resumed.inferences(&fixture.inputs), honest);
+        assert_eq!(
+            resumed
+                .inferences(&fixture.session, &fixture.inputs)
+                .unwrap(),
+            honest
+        );
         let (run, model) = (&resumed.recursion, fixture.committed.model);
         fixture.session.verify(run, model, &honest).unwrap();
         checkpoint = fixture.resume().unwrap().0;
@@ -156,6 +166,70 @@ fn continues_from_every_step<C: KeySource>() {
     drop(checkpoint);
     let exists = fixture.create(NEVER);
     assert!(matches!(exists, Err(CheckpointError::Exists { .. })));
+}
+
+/// A resumed run shows the commitments that it began with; another choice of what is private is refused.
+#[test]
+fn a_resumed_run_keeps_its_salts() {
+    let fixture = Fixture::<Bn254>::new();
+    let (session, model) = (&fixture.session, fixture.committed.model);
+    let sides = Sides {
+        input: Visibility::Private,
+        output: Visibility::Private,
+    };
+    let mut rng = ChaCha20Rng::seed_from_u64(8);
+    let inputs = &fixture.inputs;
+    let mut run = RunState::begin_hiding(session, model, inputs, sides, &mut rng).unwrap();
+    let salts = run.salts.clone();
+    let goal = Goal {
+        sides,
+        ..fixture.goal()
+    };
+    let path = fixture.path();
+    let job = fixture.job();
+    let mut checkpoint = Checkpoint::create(&path, &job, &goal, NEVER, &mut rng).unwrap();
+    let mut states = Vec::new();
+    fixture
+        .fold(&mut run, &mut |state| states.push(state.clone()))
+        .unwrap();
+    let honest = run.inferences(session, inputs).unwrap();
+    assert!(honest.iter().all(|i| i.input.values().is_none()));
+    let statement = session.statement_showing(sides, model, &honest).unwrap();
+    for state in &states {
+        checkpoint.save(state).unwrap();
+        drop(checkpoint);
+        let (opened, found) = Opened::open(&path)
+            .unwrap()
+            .resume(&job, &goal, NEVER)
+            .unwrap();
+        let Found::State(mut resumed) = found else {
+            panic!("a state");
+        };
+        assert_eq!(resumed.salts, salts);
+        fixture.fold(&mut resumed, &mut |_| {}).unwrap();
+        assert_eq!(resumed.inferences(session, inputs).unwrap(), honest);
+        foldnet::fold::verifier::verify(session.params(), &resumed.recursion, &statement).unwrap();
+        checkpoint = opened;
+    }
+    drop(checkpoint);
+    let error = fixture.resume().unwrap_err().to_string();
+    assert!(
+        error.contains("of another choice of private sides"),
+        "{error}"
+    );
+    assert!(
+        error.contains("the checkpoint has input and output"),
+        "{error}"
+    );
+
+    let altered = |salts: Salts<_>, what: &str| {
+        let mut state = states[3].clone();
+        state.salts = salts;
+        assert_eq!(state.check(&job), Err(what));
+    };
+    altered(Salts::public(), "the first input");
+    altered(Salts::draw(sides, 1, &mut rng), "the salts");
+    altered(Salts::draw(sides, 2, &mut rng), "the first input");
 }
 
 #[test]
@@ -384,7 +458,13 @@ fn commitments_are_kept_and_checked() {
         let directory = Some(folder.path());
         let session = &fixture.session;
         session
-            .commit_cached(program, directory, &mut Silent, &mut rng)
+            .commit_cached(
+                program,
+                &WeightBlinds::Public,
+                directory,
+                &mut Silent,
+                &mut rng,
+            )
             .unwrap()
     };
     let files = || {

@@ -250,7 +250,11 @@ impl GraphShape {
     /// The cost of the step.
     pub fn cost(&self) -> StepCost {
         let layers: Vec<_> = self.layers().map(Layer::cost).collect();
-        let linears: Vec<_> = self.layers().filter_map(Layer::linear).collect();
+        let linears = self.nodes.iter().filter_map(|node| {
+            let linear = node.layer.linear()?;
+            Some((linear, *node.operands.first()?))
+        });
+        let linears: Vec<(&Linear, usize)> = linears.collect();
         let (products, mut hashes) = product::cost(&linears, self.challenges());
         let digest = |length| tensor::digest_elements(length, self.bits);
         for length in [self.input_len(), self.output_len()] {
@@ -501,6 +505,7 @@ impl<F: CircuitField> Graph<F> {
             Some(Product {
                 linear: node.layer.linear()?,
                 blocks: *blocks,
+                operand: *node.operands.first()?,
                 accumulators: accumulators.map(|wires| &wires.accumulator).collect(),
                 inputs: committed.tensor(*node.operands.first()?)?,
                 weights: weights.map(|table| blocks.weights(table)),

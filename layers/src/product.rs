@@ -35,6 +35,8 @@
 //!   `eq(r_n, n) / eq(r_n, c) = eq((rho_k)_(k >= a'), g)` is on the side of the activations.
 //! * Layers with fewer columns are padded with zeros at the high indices, the variables bound first:
 //!   `X_l` then has the factor `prod (1 - r_high)`, and `W~_l` reads `r_low` only.
+//! * Layers that read one tensor in one way share `X`: so do the pieces of a layer that is split by
+//!   output channels.
 //! * Enforced: the claimed sum is computed, never witnessed; `rho_k (1 + t^(2^k)) = t^(2^k)` (when
 //!   the factor is zero this has no solution); the rounds; the final check.
 //! * Assumed: `x` and `y` lie in the first segment and the transcript has absorbed the commitments
@@ -44,7 +46,7 @@
 
 use crate::layer::{Challenges, Weights};
 use crate::layout::{Block, LayerBlocks};
-use crate::linear::{Linear, Sizes, pairs};
+use crate::linear::{Linear, MatrixBits, Sizes, pairs};
 use crate::window::Axis;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
@@ -63,6 +65,8 @@ pub struct Product<'a, F: CircuitField> {
     pub linear: &'a Linear,
     /// Where the weights lie.
     pub blocks: LayerBlocks,
+    /// The tensor that the layer reads.
+    pub operand: usize,
     /// `y`, in the order of the layer's outputs.
     pub accumulators: Vec<&'a FirstWire<F>>,
     /// `x`, in the order of the layer's inputs.
@@ -75,12 +79,15 @@ pub struct Product<'a, F: CircuitField> {
 ///
 /// The first hashes are those of the challenges, for a transcript that was squeezed before and has
 /// absorbed nothing since; `challenges` is how many there are.
-pub fn cost(linears: &[&Linear], challenges: usize) -> (usize, Vec<usize>) {
+///
+/// `layers` holds each layer with the tensor that it reads.
+pub fn cost(layers: &[(&Linear, usize)], challenges: usize) -> (usize, Vec<usize>) {
+    let linears: Vec<&Linear> = layers.iter().map(|(linear, _)| *linear).collect();
     let mut hashes = vec![1; challenges];
     if linears.is_empty() {
         return (0, hashes);
     }
-    let layers = linears.len();
+    let count = linears.len();
     let bits: Vec<_> = linears.iter().map(|linear| linear.matrix_bits()).collect();
     let row_bits = bits.iter().map(|bits| bits.bias).max().unwrap_or(0);
     let rounds = bits.iter().map(|bits| bits.columns).max().unwrap_or(0);
@@ -88,19 +95,40 @@ pub fn cost(linears: &[&Linear], challenges: usize) -> (usize, Vec<usize>) {
     // Squares, quotients and prefixes of the row point.
     let point = row_bits + 2 * row_bits.saturating_sub(1);
     let positions = Extent::of(&sizes).products();
-    let vectors: usize = sizes
-        .iter()
-        .zip(&bits)
-        .map(|(sizes, bits)| {
-            let outputs = sizes.output.len() - 1 + usize::from(bits.bias > 0);
-            outputs + bias_products(sizes) + input_products(sizes, rounds - bits.columns)
-        })
-        .sum();
+    let reads = |(i, (sizes, bits)): (usize, (&Sizes, &MatrixBits))| {
+        let shared = layers
+            .get(i)
+            .zip(layers.get(..i))
+            .is_some_and(|(layer, before)| before.iter().any(|other| reads_alike(*layer, *other)));
+        let outputs = sizes.output.len() - 1 + usize::from(bits.bias > 0);
+        let inputs = if shared {
+            0
+        } else {
+            input_products(sizes, rounds - bits.columns)
+        };
+        outputs + bias_products(sizes) + inputs
+    };
+    let vectors: usize = sizes.iter().zip(&bits).enumerate().map(reads).sum();
     // Powers of gamma, the claimed sum, the final sum, the final check.
-    let sums = layers.saturating_sub(2) + (layers - 1) + (2 * layers - 1) + 1;
-    hashes.push(1 + layers);
+    let sums = count.saturating_sub(2) + (count - 1) + (2 * count - 1) + 1;
+    hashes.push(1 + count);
     hashes.extend(std::iter::repeat_n(3, rounds));
     (point + positions + vectors + sums + 2 * rounds, hashes)
+}
+
+/// Whether two layers have the same sum on the activations' side: both read one tensor in one way.
+fn reads_alike((a, a_reads): (&Linear, usize), (b, b_reads): (&Linear, usize)) -> bool {
+    let outputs = a.outputs;
+    let requantise = a.requantise;
+    // With groups the sum has factors that depend on the number of output channels.
+    a_reads == b_reads
+        && a.groups == 1
+        && *a
+            == Linear {
+                outputs,
+                requantise,
+                ..b.clone()
+            }
 }
 
 /// Products of a bias with the sum of its positions' weights.
@@ -282,9 +310,21 @@ pub fn constrain<F: CircuitField, CS: ConstraintSystem<F>>(
 
     let mut total = Wire::zero();
     let layers = products.iter().zip(&sizes).zip(&shifts).zip(&evaluations);
+    let mut sums: Vec<Wire<F>> = Vec::with_capacity(products.len());
     for (l, (((product, sizes), shifts), weights)) in layers.enumerate() {
         let mut cs = cs.namespace(|| format!("inputs {l}"));
-        let inputs = inputs(&mut cs, product, sizes, &positions, shifts, &columns)?;
+        let alike = |other: &Product<'_, F>| {
+            reads_alike(
+                (product.linear, product.operand),
+                (other.linear, other.operand),
+            )
+        };
+        let before = products.iter().take(l).position(alike);
+        let inputs = match before.and_then(|before| sums.get(before)) {
+            Some(sum) => sum.clone(),
+            None => inputs(&mut cs, product, sizes, &positions, shifts, &columns)?,
+        };
+        sums.push(inputs.clone());
         let value = cs.product(|| "inputs times weights", &inputs, weights)?;
         total.add_assign(&weigh(&mut cs, gammas.get(l), l, &value)?);
     }

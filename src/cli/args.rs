@@ -2,6 +2,7 @@
 
 use super::estimate::parse_size;
 use crate::artefact::parse_model_id;
+use crate::model::Method;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use foldnet_gadgets::cycle::{Bn254, Cycle};
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub struct Arguments {
 pub enum Command {
     /// Prove and verify that a built-in network reads a handwritten digit.
     Demo(Demo),
+    /// List what an ONNX model consists of, and what of it cannot be proven.
+    Inspect(Inspect),
     /// Turn an ONNX model into an integer program that can be proven.
     Compile(Compile),
     /// Prove what a program gives for an input.
@@ -63,6 +66,9 @@ pub struct ImportZkey {
     /// A program of the architecture.
     #[arg(long, value_name = "MODEL.fold")]
     pub model: PathBuf,
+    /// What is private about the proofs that the circuit is for.
+    #[command(flatten)]
+    pub private: Private,
     /// How many inferences the circuit's proofs are about.
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1023))]
@@ -106,6 +112,17 @@ pub struct Demo {
     pub json: Option<PathBuf>,
 }
 
+/// Options of `inspect`.
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// The model.
+    #[arg(value_name = "MODEL.onnx")]
+    pub model: PathBuf,
+    /// Write the lists as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
 /// Options of `compile`.
 #[derive(Args, Debug)]
 pub struct Compile {
@@ -118,10 +135,17 @@ pub struct Compile {
     /// Where to write the program.
     #[arg(short, long, value_name = "MODEL.fold")]
     pub output: PathBuf,
-    /// Width of the activations in bits, 2 to 16.
-    #[arg(long, value_name = "BITS", default_value_t = 8)]
+    /// Width of the activations in bits, 2 to 16 [default: 8, or what a quantised model needs].
+    #[arg(long, value_name = "BITS")]
     #[arg(value_parser = clap::value_parser!(u32).range(2..=16))]
-    pub bits: u32,
+    pub bits: Option<u32>,
+    /// How ranges of activations follow from the samples: `max`, `mse`, or a percentage of values to
+    /// keep such as `99.9`.
+    #[arg(long, value_name = "METHOD", default_value = "max")]
+    pub calibration: Method,
+    /// Refuse a model whose activations saturate on the samples.
+    #[arg(long)]
+    pub strict: bool,
     /// A step has at most 2^N weights: more makes fewer, larger steps.
     #[arg(long, value_name = "N", default_value_t = 20)]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=22))]
@@ -159,6 +183,40 @@ impl ProofKind {
     }
 }
 
+/// What can be private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Hidden {
+    /// The proof shows a commitment in place of the input.
+    Input,
+    /// The proof shows a commitment in place of the output.
+    Output,
+    /// The model id says nothing about the weights.
+    Model,
+}
+
+impl Hidden {
+    /// The name, as `--private` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Hidden::Input => "input",
+            Hidden::Output => "output",
+            Hidden::Model => "model",
+        }
+    }
+}
+
+/// What is private.
+#[derive(Args, Debug, Default)]
+pub struct Private {
+    /// What is private, separated by commas; everything else is public.
+    #[arg(long, value_name = "WHAT,...", value_enum, value_delimiter = ',')]
+    pub private: Vec<Hidden>,
+    /// The blinds of a private model: a secret, drawn once, without which its model id is lost
+    /// [default: the program's name, ending in .blinds].
+    #[arg(long, value_name = "FILE")]
+    pub blinds: Option<PathBuf>,
+}
+
 /// Options of `prove`.
 #[derive(Args, Debug)]
 pub struct Prove {
@@ -181,6 +239,10 @@ pub struct Prove {
     /// Clamp input values outside the calibrated range instead of refusing them.
     #[arg(long)]
     pub saturate: bool,
+    /// What the proof does not show. What opens it is written beside the proof, into
+    /// PROOF.input.opening and PROOF.output.opening.
+    #[command(flatten)]
+    pub private: Private,
     /// Refuse at once what will take more memory than this: 800M, 1.5G.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
@@ -219,6 +281,9 @@ pub struct Batch {
     /// Clamp input values outside the calibrated range instead of refusing them.
     #[arg(long)]
     pub saturate: bool,
+    /// What the proofs do not show, as for `prove`.
+    #[command(flatten)]
+    pub private: Private,
     /// Refuse at once what will take more memory than this: 800M, 1.5G.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
@@ -271,6 +336,13 @@ pub struct Verify {
     /// Clamp values of --input or --inputs outside the calibrated range, as `prove --saturate` does.
     #[arg(long)]
     pub saturate: bool,
+    /// What must be private, and nothing else: a commitment in place of values is rejected unless it
+    /// is asked for.
+    #[command(flatten)]
+    pub private: Private,
+    /// What opens a private input or output: the proof is about these values, or rejected.
+    #[arg(long, value_name = "FILE")]
+    pub opening: Vec<PathBuf>,
     /// Derive commitment keys of more than 2^20 points for a proof checked by its model id; large
     /// ones take minutes and gigabytes.
     #[arg(long)]
@@ -307,6 +379,9 @@ pub struct ModelId {
     /// The program.
     #[arg(value_name = "MODEL.fold")]
     pub model: PathBuf,
+    /// With `--private model`: its id under its blinds, which are drawn the first time.
+    #[command(flatten)]
+    pub private: Private,
 }
 
 /// What `export` writes.
@@ -332,6 +407,9 @@ pub struct ExportContract {
     /// The directory to write into.
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
+    /// What is private about the proofs that it takes.
+    #[command(flatten)]
+    pub private: Private,
     /// Export a contract under development keys, for which anyone can forge proofs.
     #[arg(long)]
     pub accept_insecure_development_keys: bool,
@@ -343,6 +421,9 @@ pub struct ExportCircuit {
     /// The program whose architecture the circuit is for.
     #[arg(long, value_name = "MODEL.fold")]
     pub model: PathBuf,
+    /// What is private about the proofs that the circuit is for.
+    #[command(flatten)]
+    pub private: Private,
     /// How many inferences the circuit's proofs are about: for those of `batch --aggregate`.
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1023))]
@@ -361,6 +442,9 @@ pub struct ExportSnarkjs {
     /// The groth16 proof.
     #[arg(long, value_name = "PROOF")]
     pub proof: PathBuf,
+    /// What is private about it.
+    #[command(flatten)]
+    pub private: Private,
     /// The directory to write into.
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,

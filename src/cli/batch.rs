@@ -6,17 +6,19 @@
 use super::args::Batch;
 use super::estimate::{Estimate, Measured};
 use super::output::{self, Report};
+use super::private::{Blinds, known};
 use super::progress::TerminalProgress;
 use super::prove::{check_context, constraints, quantised};
 use super::runs::{Kept, Prover, check_statement};
 use super::succinct::Backend;
-use super::verify::set_up_cached;
 use super::{check_outputs, open_program};
 use crate::artefact::{ArtefactError, show_model_id};
 use crate::files::{self, Access, FileError, FormatError};
 use crate::memory::peak_resident_bytes;
+use crate::opening::Opening;
 use crate::progress::{Progress, Silent, Stage};
 use crate::proof::Proof;
+use crate::visibility::Side;
 use anyhow::Context;
 use serde_json::{Map, Value};
 use std::fs;
@@ -141,12 +143,15 @@ pub(super) fn run(options: &Batch, cache: Option<&Path>) -> anyhow::Result<()> {
              that are there are kept when the command is run again"
         );
     }
+    let private = &options.private;
+    private.check(Some(options.proof))?;
     let files = input_files(&options.inputs)?;
     let name = || options.output.display().to_string();
     fs::create_dir_all(&options.output).with_context(name)?;
     let aggregate = options.output.join(AGGREGATE);
     let keep = &options.keep;
-    let mut inputs = vec![Some(options.model.as_path())];
+    let blinds = private.blinds(&options.model);
+    let mut inputs = vec![Some(options.model.as_path()), blinds.as_deref()];
     inputs.extend(files.iter().map(|file| Some(file.as_path())));
     check_outputs(
         &[
@@ -165,13 +170,14 @@ pub(super) fn run(options: &Batch, cache: Option<&Path>) -> anyhow::Result<()> {
     let program = open_program(&options.model)?;
     let outline = program.outline();
     let inferences = if options.aggregate { files.len() } else { 1 };
-    check_statement(outline, options.proof, inferences)?;
+    check_statement(outline, (options.proof, private.sides()), inferences)?;
     let estimate = Estimate::new(outline, options.proof, inferences);
     let proofs = if options.aggregate { 1 } else { files.len() };
     estimate.announce(options.memory, proofs)?;
     let mut progress = TerminalProgress::new();
     let clock = Instant::now();
-    let (session, committed) = set_up_cached(&program, cache, &mut progress)?;
+    let source = (&program, options.model.as_path());
+    let (session, committed) = private.set_up(source, Blinds::Prove, cache, &mut progress)?;
     let set_up = clock.elapsed();
     let job = Work {
         options,
@@ -180,7 +186,7 @@ pub(super) fn run(options: &Batch, cache: Option<&Path>) -> anyhow::Result<()> {
             session: &session,
             program: &program,
             committed: &committed,
-            backend: Backend::new(&session, cache),
+            backend: Backend::new(&session, cache).hiding(private.sides()),
             kind: options.proof,
             context: options.context.unwrap_or_default(),
         },
@@ -322,11 +328,27 @@ impl Work<'_> {
     /// Reads an input.
     fn input(&self, file: &Path) -> anyhow::Result<Vec<i64>> {
         let outline = self.prover.program.outline();
-        quantised(file, &outline.input, outline.bits, self.options.saturate)
+        let input = quantised(file, &outline.input, outline.bits, self.options.saturate);
+        let named = || file.display().to_string();
+        self.options.private.conceal(input).with_context(named)
+    }
+
+    /// The openings beside a proof, one for each private side; none unless all are there and open it.
+    fn openings(&self, path: &Path, proof: &Proof) -> Option<Vec<Opening>> {
+        let open = |side| {
+            let opening = Opening::read(&Opening::path(path, side)).ok()?;
+            let checked = self
+                .prover
+                .session
+                .check_opening(proof.inferences(), &opening);
+            (opening.side == side && checked.is_ok()).then_some(opening)
+        };
+        let sides = self.prover.backend.sides();
+        sides.private().map(open).collect()
     }
 
     /// The size of a proof that is there already, is about these inputs, and is accepted. Any other
-    /// proof is to be made again; a file that is none is not replaced.
+    /// proof is to be made again, also one whose openings are lost; a file that is none is not replaced.
     fn existing(&self, path: &Path, inputs: &[Vec<i64>]) -> anyhow::Result<Option<u64>> {
         if !path.exists() {
             return Ok(None);
@@ -343,10 +365,13 @@ impl Work<'_> {
             Err(_) => return Ok(None),
         };
         let prover = &self.prover;
-        let claimed = proof.inferences().iter().map(|inference| &inference.input);
+        let Some(openings) = self.openings(path, &proof) else {
+            return Ok(None);
+        };
+        let claimed = known(&proof, &openings, Side::Input);
         let same = proof.kind() == prover.kind.name()
             && proof.architecture() == prover.session.architecture()
-            && claimed.eq(inputs);
+            && claimed.iter().flatten().eq(inputs);
         let context = match &proof {
             Proof::Groth16(proof) => proof.context == prover.context,
             _ => true,

@@ -6,12 +6,16 @@ use super::output::Report;
 use super::{LARGEST_MODEL, check_outputs, read_text};
 use crate::artefact;
 use crate::files;
+use crate::model::json::samples as read_samples;
 use crate::model::plan::PlanOptions;
-use crate::model::{
-    Accuracy, FloatNetwork, FloatReference, IntegerNetwork, QuantiseOptions, Samples, json,
-};
+use crate::model::{FloatGraph, LayerReport, QuantiseOptions, Quantised, Samples};
 use crate::program::Program;
 use anyhow::Context;
+use foldnet_layers::Linear;
+use serde_json::{Value, json};
+
+/// The width of activations unless a model needs more.
+const USUAL_BITS: u32 = 8;
 
 /// Compiles a model and reports on it.
 pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
@@ -22,26 +26,32 @@ pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
     let bytes = files::read_bytes(&options.model, LARGEST_MODEL)?;
     let (program, report) = {
         let model = || options.model.display().to_string();
-        let float = FloatNetwork::from_onnx(&bytes).with_context(model)?;
+        let float = FloatGraph::from_onnx(&bytes).with_context(model)?;
         let text = read_text(&options.samples)?;
-        let samples = json::samples(&text, float.input_len())
+        let samples = read_samples(&text, float.input_len())
             .with_context(|| options.samples.display().to_string())?;
         let plan = PlanOptions {
             max_weight_variables: options.step_variables.into(),
             ..PlanOptions::default()
         };
         let budget = options.memory.map(|bytes| (bytes, options.proof));
-        let compiled = Compiled::within(&float, &samples.inputs, options.bits, &plan, budget);
+        let quantise = QuantiseOptions {
+            bits: options
+                .bits
+                .unwrap_or_else(|| float.least_bits().max(USUAL_BITS)),
+            method: options.calibration,
+            strict: options.strict,
+            ..QuantiseOptions::default()
+        };
+        let compiled = Compiled::within(&float, &samples.inputs, &quantise, &plan, budget);
         let compiled = compiled.with_context(model)?;
         let mut report = Report::default();
         compiled.report(&mut report);
         let memory = Estimate::new(compiled.program.outline(), options.proof, 1).bytes();
         let label = format!("memory, {}", options.proof.name());
         report.bytes(&label, "predicted_peak_memory_bytes", memory);
-        let reference = FloatReference::from_onnx(&bytes).with_context(model)?;
-        compiled
-            .accuracy(&reference, &samples, &mut report)
-            .with_context(model)?;
+        let layers = compiled.accuracy(&float, &samples, &mut report);
+        layer_table(&layers.with_context(model)?, &mut report);
         (compiled.program, report)
     };
     artefact::write_program(&options.output, &program)?;
@@ -52,7 +62,7 @@ pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
 #[derive(Debug)]
 pub(super) struct Compiled {
     /// The network.
-    pub(super) network: IntegerNetwork,
+    pub(super) network: Quantised,
     /// The program.
     pub(super) program: Program,
 }
@@ -60,31 +70,26 @@ pub(super) struct Compiled {
 impl Compiled {
     /// Quantises with scales from `samples`, and plans the steps.
     pub(super) fn new(
-        float: &FloatNetwork,
+        float: &FloatGraph,
         samples: &[Vec<f32>],
-        bits: u32,
         plan: &PlanOptions,
     ) -> anyhow::Result<Self> {
-        Self::within(float, samples, bits, plan, None)
+        Self::within(float, samples, &QuantiseOptions::default(), plan, None)
     }
 
     /// [`Compiled::new`] with the largest steps whose proof fits into a budget of memory.
     fn within(
-        float: &FloatNetwork,
+        float: &FloatGraph,
         samples: &[Vec<f32>],
-        bits: u32,
+        options: &QuantiseOptions,
         plan: &PlanOptions,
         budget: Option<(u64, ProofKind)>,
     ) -> anyhow::Result<Self> {
-        let options = QuantiseOptions {
-            bits,
-            ..QuantiseOptions::default()
-        };
-        let network = IntegerNetwork::quantise(float, samples, &options)?;
+        let network = Quantised::new(float, samples, options)?;
         let mut plan = plan.clone();
         let mut least: Option<u64> = None;
         loop {
-            let program = match Program::new(&float.name, &network, &plan) {
+            let program = match Program::new(&float.name, &network.graph, &plan) {
                 Ok(program) => program,
                 // Smaller steps do not hold the largest layer: those before are the smallest.
                 Err(_) if least.is_some() => break,
@@ -115,14 +120,19 @@ impl Compiled {
     /// What the program looks like.
     pub(super) fn report(&self, report: &mut Report) {
         let Compiled { network, program } = self;
-        let sizes: Vec<String> = std::iter::once(network.input_len())
-            .chain(network.layers.iter().map(|layer| layer.weights.nrows()))
-            .map(|size| size.to_string())
-            .collect();
-        let products: usize = network.layers.iter().map(|layer| layer.weights.len()).sum();
-        let count = network.layers.len();
-        report.line("layers", format_args!("{count} ({})", sizes.join("-")));
+        let count = network.graph.nodes.len();
+        let (inputs, outputs) = (network.graph.input_len, network.graph.output_len());
+        report.line(
+            "layers",
+            format_args!("{count} ({inputs} inputs, {outputs} outputs)"),
+        );
         report.value("layers", count);
+        let linear = network
+            .graph
+            .nodes
+            .iter()
+            .filter_map(|node| node.layer.linear());
+        let products: usize = linear.map(Linear::multiplications).sum();
         let padded = program.outline().multiplications();
         report.line(
             "multiplications",
@@ -143,12 +153,12 @@ impl Compiled {
     /// How the integers compare with the floats on samples.
     pub(super) fn accuracy(
         &self,
-        reference: &FloatReference,
+        float: &FloatGraph,
         samples: &Samples,
         report: &mut Report,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<LayerReport>> {
         let labels = samples.labels.as_deref();
-        let accuracy = Accuracy::measure(reference, &self.network, &samples.inputs, labels)?;
+        let accuracy = self.network.report(float, &samples.inputs, labels)?;
         let (count, agreeing) = (samples.inputs.len(), accuracy.agreeing);
         report.line(
             "same prediction",
@@ -167,12 +177,54 @@ impl Compiled {
             format_args!("{:.4}", accuracy.largest_error),
         );
         report.value("largest_error", accuracy.largest_error);
-        let activations: usize = accuracy.saturated.iter().sum();
+        let activations: usize = accuracy.layers.iter().map(|layer| layer.saturated).sum();
         let inputs = accuracy.saturated_inputs;
         let shown = format!("{inputs} inputs and {activations} activations, over all samples");
         report.line("cut off", shown);
         report.value("saturated_inputs", inputs);
         report.value("saturated_activations", activations);
-        Ok(())
+        let layers = accuracy.layers.iter().map(layer_json).collect::<Vec<_>>();
+        report.value("layer_errors", layers);
+        Ok(accuracy.layers)
     }
+}
+
+/// The errors of every layer as a table.
+fn layer_table(layers: &[LayerReport], report: &mut Report) {
+    report.text("\nerrors of the layers on the samples:");
+    report.text(format!(
+        "  {:32} {:14} {:>10} {:>10} {:>8} {:>8} {:>5}",
+        "node", "layer", "mean", "largest", "dB", "cut off", "bits"
+    ));
+    layers
+        .iter()
+        .for_each(|layer| report.text(layer_line(layer)));
+}
+
+fn layer_line(layer: &LayerReport) -> String {
+    let bits = layer
+        .accumulator_bits
+        .map_or_else(|| "-".into(), |bits| bits.to_string());
+    format!(
+        "  {:32} {:14} {:10.5} {:10.5} {:8.1} {:8} {bits:>5}",
+        layer.name,
+        layer.layer,
+        layer.mean_error,
+        layer.largest_error,
+        layer.signal_to_noise,
+        layer.saturated
+    )
+}
+
+fn layer_json(layer: &LayerReport) -> Value {
+    let finite = layer.signal_to_noise.is_finite();
+    json!({
+        "name": layer.name,
+        "layer": layer.layer,
+        "mean_error": layer.mean_error,
+        "largest_error": layer.largest_error,
+        "signal_to_noise_db": finite.then_some(layer.signal_to_noise),
+        "saturated": layer.saturated,
+        "accumulator_bits": layer.accumulator_bits,
+    })
 }

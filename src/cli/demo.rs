@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::fold::prover::Start;
 use crate::model::plan::PlanOptions;
 use crate::model::quantise::class;
-use crate::model::{FloatNetwork, FloatReference, OutOfRange, Samples, json};
+use crate::model::{FloatGraph, OutOfRange, Samples, json};
 use crate::proof::Proof;
 use anyhow::Context;
 use ff::Field;
@@ -39,7 +39,7 @@ const SHADES: &[u8; 10] = b" .:-=+*#%@";
 
 /// Runs the demonstration.
 pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
-    let float = FloatNetwork::from_onnx(MODEL)?;
+    let float = FloatGraph::from_onnx(MODEL)?;
     let samples = json::samples(SAMPLES, float.input_len())?;
     let held_out = json::samples(HELD_OUT, float.input_len())?;
     // Small steps: the whole network would fit into one, and there would be nothing to fold.
@@ -47,7 +47,7 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
         max_weight_variables: STEP_VARIABLES,
         ..PlanOptions::default()
     };
-    let compiled = Compiled::new(&float, &samples.inputs, 8, &plan)?;
+    let compiled = Compiled::new(&float, &samples.inputs, &plan)?;
     let (pixels, label) = first(&held_out).context("the built-in digits are empty")?;
     let mut report = Report::default();
     report.text(picture(pixels));
@@ -102,11 +102,15 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
         .first()
         .context("the proof has no inference")?;
     report.number("verdict", "verdict", "accepted");
-    report.number("prediction", "prediction", class(&inference.output));
+    report.number(
+        "prediction",
+        "prediction",
+        class(inference.output.values().unwrap_or_default()),
+    );
     report.number("label", "label", label);
     report.number("model id", "model_id", show_model_id(&committed.model));
     compiled.report(&mut report);
-    compiled.accuracy(&FloatReference::from_onnx(MODEL)?, &held_out, &mut report)?;
+    compiled.accuracy(&float, &held_out, &mut report)?;
     constraints(&session, &mut report);
     report.seconds("set-up", "setup_seconds", set_up);
     times(&timing, &mut report);

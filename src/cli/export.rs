@@ -2,9 +2,9 @@
 
 use super::args::{Export, ExportCircuit, ExportContract, ExportSnarkjs};
 use super::output::{self, Report};
+use super::private::Blinds;
 use super::progress::TerminalProgress;
 use super::succinct::{Call, call, decider, failed, judge_groth16, verifying_key};
-use super::verify::set_up;
 use super::{check_outputs, open_program};
 use crate::artefact::show_model_id;
 use crate::decider::keys::Groth16Cache;
@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::files::{self, Access, hex};
 use crate::proof::{Groth16Proof, Proof};
 use crate::session::{Architecture, Committed, Session};
+use crate::visibility::{Side, Sides};
 use anyhow::Context;
 use foldnet_compress::evm::{self, ContractProof, calldata, public_data, public_inputs};
 use foldnet_compress::groth16::{self, VerifyingKey, json, write_r1cs};
@@ -50,16 +51,19 @@ fn read_proof(path: &Path, session: &Session<Bn254>) -> anyhow::Result<Groth16Pr
 
 /// The contract and everything that is needed to deploy and call it.
 fn contract(options: &ExportContract, cache: Option<&Path>) -> anyhow::Result<()> {
+    let private = &options.private;
+    private.check(None)?;
     let program = open_program(&options.model)?;
     let mut progress = TerminalProgress::new();
-    let (session, committed) = set_up(&program, cache, &mut progress)?;
+    let source = (&program, options.model.as_path());
+    let (session, committed) = private.set_up(source, Blinds::Check, cache, &mut progress)?;
     let proof = options.proof.as_deref();
     let proof = proof.map(|path| read_proof(path, &session)).transpose()?;
     let inferences = proof
         .as_ref()
         .map_or(1, |proof| proof.about.inferences.len());
     let shapes = session.shapes()?;
-    let decider = decider(&session, &shapes, inferences);
+    let decider = decider(&session, &shapes, inferences).hiding(private.sides());
     let key = verifying_key(&decider, None, cache).context(
         "make the keys first: `foldnet prove --proof groth16`, or import those of a ceremony",
     )?;
@@ -83,7 +87,8 @@ fn contract(options: &ExportContract, cache: Option<&Path>) -> anyhow::Result<()
     let verifying = options.output.join("verifying.key");
     key.save(&verifying)
         .with_context(|| verifying.display().to_string())?;
-    folder.value("deployment.json", &deployment(&committed, &key, insecure))?;
+    let deployment = deployment((&committed, private.sides()), &key, insecure);
+    folder.value("deployment.json", &deployment)?;
     let mut report = Report::default();
     report.number("model id", "model_id", show_model_id(&committed.model));
     report.number("verifying key", "verifying_key", key.identity().to_string());
@@ -97,11 +102,17 @@ fn contract(options: &ExportContract, cache: Option<&Path>) -> anyhow::Result<()
 }
 
 /// What says which model and key a deployed contract is for.
-fn deployment(committed: &Committed<Bn254>, key: &VerifyingKey, insecure: bool) -> Value {
+fn deployment(
+    (committed, sides): (&Committed<Bn254>, Sides),
+    key: &VerifyingKey,
+    insecure: bool,
+) -> Value {
     json!({
         "model_id": show_model_id(&committed.model),
         "verifying_key": key.identity().to_string(),
         "circuit": key.circuit().to_string(),
+        "private_model": committed.blinds.is_private(),
+        "private_sides": sides.private().map(Side::name).collect::<Vec<_>>(),
         "insecure_development_keys": insecure,
     })
 }
@@ -154,7 +165,8 @@ fn circuit(options: &ExportCircuit, cache: Option<&Path>) -> anyhow::Result<()> 
     let session = Session::<Bn254>::new(&architecture, cache, &mut progress)?;
     super::warn_if_insecure(&session);
     let shapes = session.shapes()?;
-    let decider = decider(&session, &shapes, options.inferences.into());
+    let inferences = options.inferences.into();
+    let decider = decider(&session, &shapes, inferences).hiding(options.private.sides());
     let shape = Groth16Cache::new(&decider, cache).shape(&decider);
     let shape = shape.map_err(Error::from)?;
     groth16::replace_file(&options.output, |mut writer| {
@@ -170,12 +182,16 @@ fn circuit(options: &ExportCircuit, cache: Option<&Path>) -> anyhow::Result<()> 
 
 /// Proof, public inputs and verifying key for snarkjs.
 fn snarkjs(options: &ExportSnarkjs, cache: Option<&Path>) -> anyhow::Result<()> {
+    let private = &options.private;
+    private.check(None)?;
     let program = open_program(&options.model)?;
     let mut progress = TerminalProgress::new();
-    let (session, committed) = set_up(&program, cache, &mut progress)?;
+    let source = (&program, options.model.as_path());
+    let (session, committed) = private.set_up(source, Blinds::Check, cache, &mut progress)?;
     let proof = read_proof(&options.proof, &session)?;
     let shapes = session.shapes()?;
-    let decider = decider(&session, &shapes, proof.about.inferences.len());
+    let inferences = proof.about.inferences.len();
+    let decider = decider(&session, &shapes, inferences).hiding(private.sides());
     let key = verifying_key(&decider, None, cache)?;
     let call = call(&session, (committed.model, &key), &decider, &proof)?;
     judge_groth16(&call, &proof)?;

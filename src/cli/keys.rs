@@ -52,7 +52,8 @@ fn import_zkey(options: &ImportZkey, cache: Option<&Path>) -> anyhow::Result<()>
     let session = Session::<Bn254>::new(&architecture, cache, &mut progress)?;
     warn_if_insecure(&session);
     let shapes = session.shapes()?;
-    let decider = decider(&session, &shapes, options.inferences.into());
+    let inferences = options.inferences.into();
+    let decider = decider(&session, &shapes, inferences).hiding(options.private.sides());
     let files = Groth16Cache::new(&decider, cache);
     if files.path("proving").is_none() {
         anyhow::bail!("there is no directory to keep the key in; give one with --cache");

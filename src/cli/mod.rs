@@ -9,8 +9,10 @@ mod compile;
 mod demo;
 mod estimate;
 mod export;
+mod inspect;
 mod keys;
 mod output;
+mod private;
 pub mod progress;
 mod prove;
 mod runs;
@@ -84,6 +86,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
     let cache = cache.as_deref();
     match &arguments.command {
         Command::Demo(options) => demo::run(options, cache),
+        Command::Inspect(options) => inspect::run(options),
         Command::Compile(options) => compile::run(options),
         Command::Prove(options) => prove::run(options, cache),
         Command::Batch(options) => batch::run(options, cache),

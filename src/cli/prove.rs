@@ -3,10 +3,10 @@
 use super::args::{ProofKind, Prove};
 use super::estimate::Estimate;
 use super::output::{self, Report};
+use super::private::{self, Blinds};
 use super::progress::TerminalProgress;
 use super::runs::{Kept, Prover, check_statement};
 use super::succinct::Backend;
-use super::verify::set_up_cached;
 use super::{check_outputs, open_program, read_text};
 use crate::artefact::show_model_id;
 use crate::memory::peak_resident_bytes;
@@ -22,37 +22,44 @@ use std::time::Instant;
 /// Proves what a program gives for one input.
 pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
     check_context(options.proof, options.context.is_some())?;
-    let keep = &options.keep;
+    let (keep, private) = (&options.keep, &options.private);
+    private.check(Some(options.proof))?;
+    let mut outputs = vec![
+        Some(options.output.as_path()),
+        options.json.as_deref(),
+        keep.checkpoint.as_deref(),
+    ];
+    let openings = private.openings(&options.output);
+    outputs.extend(openings.iter().map(|path| Some(path.as_path())));
+    let blinds = private.blinds(&options.model);
     check_outputs(
+        &outputs,
         &[
-            Some(&options.output),
-            options.json.as_deref(),
-            keep.checkpoint.as_deref(),
+            Some(&options.model),
+            Some(&options.input),
+            blinds.as_deref(),
         ],
-        &[Some(&options.model), Some(&options.input)],
     )?;
     // Before any work: a state that is spent or in use will not be another one later.
     let kept = Kept::open(keep)?;
     let program = open_program(&options.model)?;
     let outline = program.outline();
-    check_statement(outline, options.proof, 1)?;
-    let input = quantised(
-        &options.input,
-        &outline.input,
-        outline.bits,
-        options.saturate,
-    )?;
+    check_statement(outline, (options.proof, private.sides()), 1)?;
+    let (path, bits) = (&options.input, outline.bits);
+    let input = quantised(path, &outline.input, bits, options.saturate);
+    let input = private.conceal(input)?;
     let estimate = Estimate::new(outline, options.proof, 1);
     estimate.announce(options.memory, 1)?;
     let mut progress = TerminalProgress::new();
     let clock = Instant::now();
-    let (session, committed) = set_up_cached(&program, cache, &mut progress)?;
+    let source = (&program, options.model.as_path());
+    let (session, committed) = private.set_up(source, Blinds::Prove, cache, &mut progress)?;
     let set_up = clock.elapsed();
     let prover = Prover {
         session: &session,
         program: &program,
         committed: &committed,
-        backend: Backend::new(&session, cache),
+        backend: Backend::new(&session, cache).hiding(private.sides()),
         kind: options.proof,
         context: options.context.unwrap_or_default(),
     };
@@ -61,10 +68,14 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
     let mut report = Report::default();
     report.number("model id", "model_id", show_model_id(&committed.model));
     if let [inference] = made.inferences.as_slice() {
-        report.line("output", format_args!("{:?}", inference.output));
-        report.value("output", inference.output.clone());
-        report.number("prediction", "prediction", class(&inference.output));
+        // What is private reaches no terminal and no file but the opening.
+        if let Some(output) = inference.output.values() {
+            report.line("output", format_args!("{output:?}"));
+            report.number("prediction", "prediction", class(output));
+        }
+        report.value("output", private::value(&inference.output));
     }
+    private::report_prover(private, &openings, &mut report);
     constraints(&session, &mut report);
     report.seconds("set-up", "setup_seconds", set_up);
     let (bytes, measured) = (made.bytes, made.measured());

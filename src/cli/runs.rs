@@ -11,11 +11,13 @@ use crate::decider::statement::StatementShape;
 use crate::error::Error;
 use crate::files::{self, Access, hex};
 use crate::fold::prover::Start;
+use crate::opening::Opening;
 use crate::program::{Outline, Program};
 use crate::progress::Progress;
 use crate::proof::Proof;
 use crate::run::{Job, RunState};
 use crate::session::{Architecture, Committed, Inference, Session, Timing};
+use crate::visibility::Sides;
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
 use halo2curves::bn256::Fr;
@@ -33,11 +35,12 @@ const CONTRACT_ELEMENTS: usize = 1_023;
 /// Refuses statements that no verifier takes.
 pub(super) fn check_statement(
     outline: &Outline,
-    kind: ProofKind,
+    (kind, sides): (ProofKind, Sides),
     inferences: usize,
 ) -> anyhow::Result<()> {
     let architecture = Architecture::from(outline);
-    let each = StatementShape::new(&architecture, 1).elements();
+    let shape = StatementShape::new(&architecture, 1).hiding(sides);
+    let each = shape.elements();
     let (most, advice) = match kind {
         ProofKind::Groth16 => (
             CONTRACT_ELEMENTS / each.max(1),
@@ -216,6 +219,7 @@ impl Prover<'_> {
         let goal = Goal {
             proof: self.kind.name(),
             context: self.context,
+            sides: self.backend.sides(),
         };
         let (mut checkpoint, found) = match kept {
             Kept::Nothing => (None, Found::Start),
@@ -237,11 +241,7 @@ impl Prover<'_> {
                 made.resumed = Some(state.recursion.index);
                 *state
             }
-            Found::Start => {
-                let model = self.committed.model;
-                let start = self.start();
-                RunState::begin(self.session, model, inputs, start, &mut OsRng)?
-            }
+            Found::Start => self.begin(inputs)?,
         };
         made.timing.start = clock.elapsed();
         let mut watch = Watch {
@@ -258,7 +258,8 @@ impl Prover<'_> {
         if watch.checkpoint.is_some() {
             made.checkpoints = Some((watch.saved, watch.time));
         }
-        made.inferences = state.inferences(inputs);
+        made.inferences = state.inferences(self.session, inputs)?;
+        let openings = state.openings(inputs)?;
         let run = Run {
             session: self.session,
             model: self.committed.model,
@@ -270,18 +271,29 @@ impl Prover<'_> {
             ProofKind::Spartan | ProofKind::Groth16 => {
                 let (bytes, time) = self.compress(run, &mut made.compress, progress)?;
                 made.compress_time = time;
+                // Before the state is spent: with it the salts are lost.
+                for opening in openings {
+                    opening.write(&Opening::path(output, opening.side))?;
+                }
                 self.publish(checkpoint, &bytes, output)?
             }
         };
         Ok(made)
     }
 
-    /// How the run starts.
-    fn start(&self) -> Start {
-        match self.kind {
-            ProofKind::Folded => Start::Public,
-            ProofKind::Spartan | ProofKind::Groth16 => Start::Masked,
-        }
+    /// The state before the first step: masked, unless the proof hides nothing anyway.
+    fn begin(&self, inputs: &[Vec<i64>]) -> anyhow::Result<RunState<Bn254>> {
+        let (session, model) = (self.session, self.committed.model);
+        let sides = self.backend.sides();
+        let private = sides != Sides::PUBLIC || self.committed.blinds.is_private();
+        let run = match self.kind {
+            ProofKind::Folded if private => return Err(Error::Unmasked.into()),
+            ProofKind::Folded => RunState::begin(session, model, inputs, Start::Public, &mut OsRng),
+            ProofKind::Spartan | ProofKind::Groth16 => {
+                RunState::begin_hiding(session, model, inputs, sides, &mut OsRng)
+            }
+        };
+        Ok(run?)
     }
 
     /// A proof that hides nothing; its state is of no more use.

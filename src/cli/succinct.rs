@@ -9,9 +9,11 @@ use crate::decider::spartan::{self, Shapes};
 use crate::decider::statement::StatementShape;
 use crate::error::Error;
 use crate::fold::prover::Recursion;
+use crate::fold::verifier::Statement;
 use crate::progress::{Progress, Stage};
 use crate::proof::{About, Groth16Proof, Proof, SpartanProof};
 use crate::session::{Inference, Session};
+use crate::visibility::Sides;
 use anyhow::Context;
 use foldnet_compress::evm::{Machine, Parameters, calldata, verify_public};
 use foldnet_compress::groth16::VerifyingKey;
@@ -65,20 +67,38 @@ impl Run<'_> {
 pub(super) struct Backend<'a> {
     session: &'a Session<Bn254>,
     cache: Option<&'a Path>,
+    sides: Sides,
     shapes: OnceCell<Shapes<Bn254>>,
     /// The keys, and the number of inferences that they are for.
     keys: OnceCell<(usize, Groth16Keys)>,
 }
 
 impl<'a> Backend<'a> {
-    /// For the runs of a session, with keys in a directory.
+    /// For the runs of a session about public inputs and outputs, with keys in a directory.
     pub(super) fn new(session: &'a Session<Bn254>, cache: Option<&'a Path>) -> Self {
         Backend {
             session,
             cache,
+            sides: Sides::PUBLIC,
             shapes: OnceCell::new(),
             keys: OnceCell::new(),
         }
+    }
+
+    /// For runs that hide some sides.
+    pub(super) fn hiding(self, sides: Sides) -> Self {
+        Backend { sides, ..self }
+    }
+
+    /// What statements show.
+    pub(super) fn sides(&self) -> Sides {
+        self.sides
+    }
+
+    /// The digests of a statement.
+    fn statement(&self, model: Fr, inferences: &[Inference]) -> Result<Statement<Fr>, Error> {
+        self.session
+            .statement_showing(self.sides, model, inferences)
     }
 
     fn shapes(&self) -> anyhow::Result<&Shapes<Bn254>> {
@@ -119,7 +139,7 @@ impl<'a> Backend<'a> {
         let clock = Instant::now();
         progress.start(Stage::Prove, 1);
         let about = run.about();
-        let statement = self.session.statement(run.model, &run.inferences)?;
+        let statement = self.statement(run.model, &run.inferences)?;
         let params = self.session.params();
         let shapes = self.shapes()?;
         let proof = spartan::prove(params, shapes, run.recursion, &statement, &mut OsRng);
@@ -137,8 +157,9 @@ impl<'a> Backend<'a> {
     ) -> anyhow::Result<(Groth16Proof, [Duration; 2])> {
         let clock = Instant::now();
         let about = run.about();
-        let digests = self.session.statement(run.model, &run.inferences)?;
-        let decider = decider(self.session, self.shapes()?, run.inferences.len());
+        let digests = self.statement(run.model, &run.inferences)?;
+        let inferences = run.inferences.len();
+        let decider = decider(self.session, self.shapes()?, inferences).hiding(self.sides);
         let keys = self.keys(&decider, progress)?;
         let key_time = clock.elapsed();
         let clock = Instant::now();
@@ -173,14 +194,14 @@ impl<'a> Backend<'a> {
                 verdict?;
             }
             Proof::Spartan(proof) => {
-                let statement = self.session.statement(model, &proof.about.inferences)?;
+                let statement = self.statement(model, &proof.about.inferences)?;
                 let params = self.session.params();
                 spartan::verify(params, self.shapes()?, &statement, &proof.proof)
                     .map_err(Error::from)?;
             }
             Proof::Groth16(proof) => {
                 let inferences = proof.about.inferences.len();
-                let decider = decider(self.session, self.shapes()?, inferences);
+                let decider = decider(self.session, self.shapes()?, inferences).hiding(self.sides);
                 let known = self.keys.get().filter(|(number, _)| *number == inferences);
                 let key = match known {
                     Some((_, keys)) => keys.proving.verifying_key().clone(),
@@ -194,13 +215,13 @@ impl<'a> Backend<'a> {
     }
 }
 
-/// Verifies a `spartan` proof.
+/// Verifies a `spartan` proof whose statement shows what the caller asks for.
 pub(super) fn judge_spartan(
     session: &Session<Bn254>,
-    model: Fr,
+    (model, sides): (Fr, Sides),
     proof: &SpartanProof,
 ) -> anyhow::Result<()> {
-    let statement = session.statement(model, &proof.about.inferences)?;
+    let statement = session.statement_showing(sides, model, &proof.about.inferences)?;
     let shapes = session.shapes()?;
     spartan::verify(session.params(), &shapes, &statement, &proof.proof).map_err(Error::from)?;
     Ok(())

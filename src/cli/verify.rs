@@ -3,17 +3,21 @@
 use super::args::{ModelId, Verify};
 use super::batch::input_files;
 use super::output::{self, Report};
+use super::private::{self, Blinds, check_sides, known, read_openings};
 use super::progress::TerminalProgress;
 use super::prove::quantised;
 use super::succinct::{call, decider, judge_groth16, judge_spartan, run_contract, verifying_key};
 use super::{Rejected, check_outputs, open_program, warn_if_insecure};
 use crate::artefact::{LARGEST_UNASKED_KEY, show_model_id};
+use crate::blinds::WeightBlinds;
 use crate::error::Error;
 use crate::key::KeyCache;
 use crate::model::quantise::class;
+use crate::opening::Opening;
 use crate::program::Program;
 use crate::proof::Proof;
 use crate::session::{Architecture, Committed, Inference, Session};
+use crate::visibility::{Shown, Side, Sides};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
 use rand_core::OsRng;
@@ -38,6 +42,7 @@ pub(super) fn run(options: &Verify, cache: Option<&Path>) -> anyhow::Result<()> 
         anyhow::bail!("--saturate is about --input or --inputs; give one of them");
     }
     check_outputs(&[options.json.as_deref()], &inputs)?;
+    options.private.check(None)?;
     let trusted = options
         .trusted
         .model
@@ -90,18 +95,28 @@ fn verdict(
         ))
         .with_context(name);
     }
+    check_sides(&options.private, proof).with_context(name)?;
+    let openings = read_openings(&options.opening, &options.private)?;
     let inputs = given_inputs(options, proof)?;
-    if inputs
-        .as_ref()
-        .is_some_and(|inputs| !is_about(proof, inputs))
-    {
+    let claimed = known(proof, &openings, Side::Input);
+    if inputs.is_some() && claimed.is_none() {
+        anyhow::bail!(
+            "{} shows a commitment in place of its input; compare it with what opens that: --opening \
+             FILE",
+            options.proof.display()
+        );
+    }
+    // In this order, and no others.
+    let is_about = |inputs: &Vec<Vec<i64>>| claimed.iter().flatten().eq(inputs);
+    if inputs.as_ref().is_some_and(|inputs| !is_about(inputs)) {
         return Err(Rejected(match options.input {
             Some(_) => "the proof is about another input than the one given",
             None => "the proof is about other inputs than those given, or in another order",
         }))
         .with_context(name);
     }
-    let mut report = judge(options, proof, trusted, cache).map_err(|error| {
+    let judged = judge(options, (proof, &openings), trusted, cache);
+    let mut report = judged.map_err(|error| {
         // A key file at fault has its own name, and the proof has nothing to do with it.
         let about_key = error.downcast_ref().is_some_and(Error::is_about_a_key_file);
         if about_key {
@@ -148,12 +163,6 @@ fn scale_source(options: &Verify) -> &'static str {
     }
 }
 
-/// Whether a proof is about these inputs, in this order, and no others.
-fn is_about(proof: &Proof, inputs: &[Vec<i64>]) -> bool {
-    let claimed = proof.inferences().iter().map(|inference| &inference.input);
-    claimed.eq(inputs)
-}
-
 /// Says that the inputs were compared, and how.
 fn show_compared(options: &Verify, proof: &Proof, report: &mut Report) {
     let scale = proof.architecture().input.scale;
@@ -184,7 +193,7 @@ fn keys<'a>(options: &Verify, cache: Option<&'a Path>) -> KeyCache<'a> {
 /// Verifies, and reports on what is accepted.
 fn judge(
     options: &Verify,
-    proof: &Proof,
+    (proof, openings): (&Proof, &[Opening]),
     trusted: Option<&Program>,
     cache: Option<&Path>,
 ) -> anyhow::Result<Report> {
@@ -192,21 +201,28 @@ fn judge(
     let keys = keys(options, cache);
     let session = Session::<Bn254>::with_keys(proof.architecture(), keys, &mut progress)?;
     warn_if_insecure(&session);
+    let blinds = |path: &Path| options.private.blinds(path);
+    let blinds = options.trusted.model.as_deref().and_then(blinds);
     let model = match (trusted, options.trusted.model_id) {
-        (Some(program), _) => session.commit(program, &mut progress)?.model,
+        (Some(program), _) => match blinds {
+            None => session.commit(program, &mut progress)?.model,
+            Some(path) => session.commit_private(program, &path, &mut progress)?.model,
+        },
         (None, Some(id)) => id,
         (None, None) => anyhow::bail!("no model to check for; give --model-id or --model"),
     };
+    let sides = options.private.sides();
     let mut contract = Report::default();
     let time = match proof {
         Proof::Folded(proof) => timed(|| {
             session.verify(&proof.recursion, model, &proof.inferences)?;
             Ok(())
         })?,
-        Proof::Spartan(proof) => timed(|| judge_spartan(&session, model, proof))?,
+        Proof::Spartan(proof) => timed(|| judge_spartan(&session, (model, sides), proof))?,
         Proof::Groth16(proof) => {
             let shapes = session.shapes()?;
-            let decider = decider(&session, &shapes, proof.about.inferences.len());
+            let inferences = proof.about.inferences.len();
+            let decider = decider(&session, &shapes, inferences).hiding(sides);
             let key = verifying_key(&decider, options.verifying_key.as_deref(), cache)?;
             let call = call(&session, (model, &key), &decider, proof)?;
             contract.number("verifying key", "verifying_key", key.identity().to_string());
@@ -223,10 +239,19 @@ fn judge(
             timed(|| judge_groth16(&call, proof))?
         }
     };
+    for opening in openings {
+        session.check_opening(proof.inferences(), opening)?;
+    }
     let mut report = Report::default();
     report.number("verdict", "verdict", "accepted");
     report.number("proof", "proof", proof.kind());
     report.number("model id", "model_id", show_model_id(&model));
+    private::report(&options.private, &mut report);
+    if options.private.model() {
+        report.text(
+            "the weights are whatever the model id commits to; see the README, Public, private",
+        );
+    }
     let claimed = proof.inferences();
     if claimed.len() > 1 {
         report.line("inferences", claimed.len());
@@ -240,9 +265,10 @@ fn judge(
     let inferences = proof
         .inferences()
         .iter()
-        .map(|i| serde_json::json!(i))
+        .map(private::inference_value)
         .collect::<Vec<_>>();
     report.value("inferences", inferences);
+    private::report_openings(openings, &mut report);
     report.append(contract);
     report.seconds("verified in", "verify_seconds", time);
     Ok(report)
@@ -258,12 +284,21 @@ fn timed(check: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration>
 /// The integers of an inference and what they stand for.
 fn show_inference(inference: &Inference, proof: &Proof, report: &mut Report) {
     let Architecture { input, output, .. } = proof.architecture();
-    report.line("input", shown(&inference.input, input.scale));
-    report.line("output", shown(&inference.output, output.scale));
-    report.line("prediction", class(&inference.output));
+    report.line("input", show(&inference.input, input.scale));
+    report.line("output", show(&inference.output, output.scale));
+    if let Some(output) = inference.output.values() {
+        report.line("prediction", class(output));
+    }
 }
 
-fn shown(values: &[i64], scale: f64) -> String {
+fn show(shown: &Shown, scale: f64) -> String {
+    let values = match shown {
+        Shown::Values(values) => values,
+        Shown::Commitment(bytes) => {
+            let commitment = private::show_commitment(bytes);
+            return format!("private: commitment {commitment}");
+        }
+    };
     let first: Vec<String> = values.iter().take(SHOWN).map(ToString::to_string).collect();
     let rest = if values.len() > SHOWN { ", ..." } else { "" };
     format!(
@@ -276,7 +311,18 @@ fn shown(values: &[i64], scale: f64) -> String {
 /// Prints the id of a program.
 pub(super) fn model_id(options: &ModelId, cache: Option<&Path>) -> anyhow::Result<()> {
     let program = open_program(&options.model)?;
-    let (_, committed) = set_up(&program, cache, &mut TerminalProgress::new())?;
+    options.private.check(None)?;
+    if options.private.sides() != Sides::PUBLIC {
+        anyhow::bail!(
+            "a model id does not depend on inputs and outputs; --private model is for it"
+        );
+    }
+    let source = (&program, options.model.as_path());
+    let mut progress = TerminalProgress::new();
+    let set_up = options
+        .private
+        .set_up(source, Blinds::Publish, cache, &mut progress);
+    let (_, committed) = set_up?;
     let mut report = Report::default();
     report.text(show_model_id(&committed.model));
     report.print(None)
@@ -290,7 +336,8 @@ pub(super) fn set_up_cached(
 ) -> anyhow::Result<(Session<Bn254>, Committed<Bn254>)> {
     let session = Session::<Bn254>::new(&Architecture::from(program.outline()), cache, progress)?;
     warn_if_insecure(&session);
-    let committed = session.commit_cached(program, cache, progress, &mut OsRng)?;
+    let committed =
+        session.commit_cached(program, &WeightBlinds::Public, cache, progress, &mut OsRng)?;
     Ok((session, committed))
 }
 

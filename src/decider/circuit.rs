@@ -9,11 +9,12 @@
 //!   the numbers of steps and inferences; the CycleFold instance's final points on the curve.
 //! * Assumed: the verifier of the Groth16 proof computes `gamma` and `f` from the public data, and
 //!   checks the last opening for the commitments in them.
-//! * Constants of the circuit: `pp`, the shapes, the number of inferences and the packing. Weights
-//!   and depth are none, so that one key serves every model of an architecture.
+//! * Constants of the circuit: `pp`, the shapes, the number of inferences, which sides of them are
+//!   private, and the packing of the others. Weights and depth are none, so that one key serves every
+//!   model of an architecture, private or not.
 
 use crate::decider::public::{PUBLIC, PublicData};
-use crate::decider::spartan::{DECIDER, Proofs, Shapes, pair_key, pair_variables};
+use crate::decider::spartan::{Proofs, Shapes, domain, pair_key, pair_variables};
 use crate::decider::statement::StatementShape;
 use crate::fold::augmented::Inputs;
 use crate::fold::params::{Params, sample_inputs};
@@ -22,6 +23,7 @@ use crate::fold::recursion::{
     CycleFolded, ExposedPoint, RecursionCircuit, RecursionWires, Verified, instance_elements,
 };
 use crate::fold::state::{BATCH, GROUP, INSTANCE, batch_start};
+use crate::visibility::Side;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use ff::Field;
 use foldnet_compress::arithmetic::{CircuitPrimary, CircuitSecondary};
@@ -231,11 +233,11 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         cs: &mut CS,
         statement: &[Wire<C::F>],
     ) -> Result<Digests<C::F>, SynthesisError> {
-        let StatementShape { input, output, .. } = self.statement;
+        let shape = self.statement;
         let hash = &self.params.context.hash;
-        let per = input.elements() + output.elements();
-        let (expected, got) = (self.statement.elements(), statement.len());
-        if expected != got || per == 0 || self.statement.inferences == 0 {
+        let per = shape.side_elements(Side::Input) + shape.side_elements(Side::Output);
+        let (expected, got) = (shape.elements(), statement.len());
+        if expected != got || per == 0 || shape.inferences == 0 {
             let message = format!("statement: expected {expected} elements, got {got}");
             return Err(SynthesisError::IncompatibleLengthVector(message));
         }
@@ -243,9 +245,12 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         let mut first_inputs = Vec::new();
         for (i, elements) in statement.chunks(per).enumerate() {
             let mut cs = cs.namespace(|| format!("inference {i}"));
-            let (inputs, outputs) = elements.split_at(input.elements());
-            let first = input.digest_circuit(&mut cs.namespace(|| "input"), hash, inputs)?;
-            let last = output.digest_circuit(&mut cs.namespace(|| "output"), hash, outputs)?;
+            let (inputs, outputs) = elements.split_at(shape.side_elements(Side::Input));
+            let mut digest = |side: Side, elements| {
+                shape.digest_circuit(&mut cs.namespace(|| side.name()), hash, side, elements)
+            };
+            let first = digest(Side::Input, inputs)?;
+            let last = digest(Side::Output, outputs)?;
             if i < self.params.inferences() {
                 first_inputs.push(first.clone());
             }
@@ -355,7 +360,8 @@ impl<C: Cycle, S: StepCircuit<C::F>> DeciderCircuit<'_, C, S> {
         verified: &Verified<C::F>,
     ) -> TranscriptCircuit<C::F> {
         let wires = &allocated.recursion;
-        let mut transcript = TranscriptCircuit::new(&self.params.context.hash, DECIDER);
+        let mut transcript =
+            TranscriptCircuit::new(&self.params.context.hash, domain(self.statement.sides));
         let scalars = [
             &wires.pp,
             &wires.model,

@@ -12,6 +12,7 @@ use crate::decider::statement::StatementShape;
 use crate::fold::params::Params;
 use crate::fold::prover::Recursion;
 use crate::fold::verifier::Statement;
+use crate::visibility::Sides;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_compress::evm::{
     ContractProof, Groth16Key, Groth16Proof, OpeningClaim, Parameters, public_data, public_inputs,
@@ -55,6 +56,15 @@ pub struct Claimed<'a> {
 }
 
 impl<S: StepCircuit<Fr>> Decider<'_, S> {
+    /// The decider of statements that hide some sides.
+    #[must_use]
+    pub fn hiding(self, sides: Sides) -> Self {
+        Decider {
+            statement: self.statement.hiding(sides),
+            ..self
+        }
+    }
+
     /// The constraints of the decider circuit.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 //!
 //! These files belong together: the circuit, the proving key, the verifying key, and the name of the
 //! circuit for those who only verify. Their own name is a digest of everything that fixes the circuit:
-//! its version, `pp`, which binds shapes and commitment keys, the number of inferences, and the packing
-//! of inputs and outputs. A proving key names its circuit by digest, so that files that do not belong
+//! its version, `pp`, which binds shapes and commitment keys, the number of inferences, which sides of
+//! them are private, and the packing of inputs and outputs. A proving key names its circuit by digest, so that files that do not belong
 //! together are refused.
 
 use crate::decider::circuit::VERSION;
@@ -58,6 +58,9 @@ impl<'a> Groth16Cache<'a> {
             for number in [length as u64, capacity as u64, u64::from(bits)] {
                 hasher.update(number.to_le_bytes());
             }
+        }
+        for side in decider.statement.sides.private() {
+            hasher.update(side.name());
         }
         let digest: [u8; 32] = hasher.finalize().into();
         let name = hex(digest.get(..8).unwrap_or_default());

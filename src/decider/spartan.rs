@@ -13,6 +13,7 @@ use crate::fold::params::Params;
 use crate::fold::prover::Recursion;
 use crate::fold::r1cs::Instance;
 use crate::fold::verifier::Statement;
+use crate::visibility::{Sides, Visibility};
 use ff::Field;
 use foldnet_compress::arithmetic::{NativePrimary, NativeSecondary};
 use foldnet_compress::error::Rejected;
@@ -29,8 +30,17 @@ use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Domain of the transcript.
-pub const DECIDER: Tag = Tag::new("foldnet decider");
+/// Domain of the transcript: one for each kind of statement, so that a proof about values is none about
+/// a commitment, and the other way round.
+pub fn domain(sides: Sides) -> Tag {
+    use Visibility::{Private, Public};
+    match (sides.input, sides.output) {
+        (Public, Public) => Tag::new("foldnet decider"),
+        (Private, Public) => Tag::new("foldnet decider, private input"),
+        (Public, Private) => Tag::new("foldnet decider, private output"),
+        (Private, Private) => Tag::new("foldnet decider, private both"),
+    }
+}
 
 /// The part of a proof whose verification a circuit can run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,7 +158,7 @@ fn transcript<C: Cycle, S: StepCircuit<C::F>>(
 ) -> Result<Transcript<C::F>, DeciderError> {
     let context = &params.context;
     let state = params.end_state(statement, ending.index, ending.next)?;
-    let mut transcript = Transcript::new(&context.hash, DECIDER);
+    let mut transcript = Transcript::new(&context.hash, domain(statement.sides));
     transcript.absorb(&[
         params.pp,
         state.model,

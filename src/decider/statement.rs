@@ -3,10 +3,15 @@
 //! A statement element packs as many activations as fit ([`foldnet_layers::tensor::pack`]). Slots
 //! beyond a tensor's length are zero, and the Groth16 circuit enforces it, so that whoever reads
 //! elements from a contract's calldata may ignore them.
+//!
+//! A private side has one element, its commitment: the salted digest that the network's first or last
+//! step hashed. The circuit takes it as it is and opens nothing ([`crate::visibility`]). Which sides are
+//! private is a constant of the circuit.
 
 use crate::error::Error;
 use crate::program::{Tensor, activations};
 use crate::session::{Architecture, Inference};
+use crate::visibility::{Shown, Side, Sides, Visibility, expect};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::hash::HashConstants;
@@ -106,10 +111,13 @@ pub struct StatementShape {
     pub input: Packing,
     /// Of an output.
     pub output: Packing,
+    /// Which sides are private: their packing is of no account.
+    pub sides: Sides,
 }
 
 impl StatementShape {
-    /// The shape of statements about `inferences` inferences of an architecture.
+    /// The shape of statements that show the inputs and outputs of `inferences` inferences of an
+    /// architecture.
     pub fn new(architecture: &Architecture, inferences: usize) -> Self {
         let packing = |tensor: &Tensor| Packing {
             length: tensor.length,
@@ -120,18 +128,43 @@ impl StatementShape {
             inferences,
             input: packing(&architecture.input),
             output: packing(&architecture.output),
+            sides: Sides::PUBLIC,
+        }
+    }
+
+    /// The shape of statements that hide some sides.
+    #[must_use]
+    pub fn hiding(self, sides: Sides) -> Self {
+        StatementShape { sides, ..self }
+    }
+
+    fn packing(&self, side: Side) -> Packing {
+        match side {
+            Side::Input => self.input,
+            Side::Output => self.output,
+        }
+    }
+
+    /// Number of statement elements of one side of an inference.
+    pub fn side_elements(&self, side: Side) -> usize {
+        match self.sides.of(side) {
+            Visibility::Public => self.packing(side).elements(),
+            Visibility::Private => 1,
         }
     }
 
     /// Number of statement elements: those of every input and output.
     pub fn elements(&self) -> usize {
-        self.inferences * (self.input.elements() + self.output.elements())
+        let sides = Side::ALL.map(|side| self.side_elements(side));
+        self.inferences * sides.iter().sum::<usize>()
     }
 
     /// The statement elements: input and output of every inference in order.
     ///
     /// # Errors
-    /// [`Error::Length`] for another number of inferences or activations.
+    /// [`Error::Length`] for another number of inferences or activations, [`FoldError::Statement`] for
+    /// activations that no circuit would accept, for values of a private side, and for a commitment of
+    /// a public one.
     pub fn pack<F: CircuitField>(&self, inferences: &[Inference]) -> Result<Vec<F>, Error> {
         if inferences.len() != self.inferences {
             return Err(Error::Length {
@@ -142,10 +175,40 @@ impl StatementShape {
         }
         let mut elements = Vec::with_capacity(self.elements());
         for inference in inferences {
-            elements.extend(self.input.pack::<F>("input", &inference.input)?);
-            elements.extend(self.output.pack::<F>("output", &inference.output)?);
+            for side in Side::ALL {
+                let shown = inference.side(side);
+                expect(side, self.sides.of(side), shown)?;
+                match shown {
+                    Shown::Values(values) => {
+                        elements.extend(self.packing(side).pack::<F>(side.name(), values)?);
+                    }
+                    Shown::Commitment(bytes) => elements.push(Shown::element(bytes)?),
+                }
+            }
         }
         Ok(elements)
+    }
+
+    /// The digest of one side from its elements: enforced for a public side, and the element itself
+    /// for a private one.
+    ///
+    /// # Errors
+    /// Those of [`Packing::digest_circuit`].
+    pub fn digest_circuit<F: CircuitField, CS: ConstraintSystem<F>>(
+        &self,
+        cs: &mut CS,
+        constants: &HashConstants<F>,
+        side: Side,
+        elements: &[Wire<F>],
+    ) -> Result<Wire<F>, SynthesisError> {
+        match (self.sides.of(side), elements) {
+            (Visibility::Public, _) => self.packing(side).digest_circuit(cs, constants, elements),
+            (Visibility::Private, [commitment]) => Ok(commitment.clone()),
+            (Visibility::Private, _) => {
+                let message = format!("commitment: expected 1 element, got {}", elements.len());
+                Err(SynthesisError::IncompatibleLengthVector(message))
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::fold::error::FoldError;
 use crate::fold::params::Params;
 use crate::fold::prover::Recursion;
 use crate::fold::state::StatePreimage;
+use crate::visibility::Sides;
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::Cycle;
 use foldnet_gadgets::step::StepCircuit;
@@ -14,6 +15,9 @@ use foldnet_gadgets::sumcheck;
 pub struct Statement<F> {
     /// The model id.
     pub model: F,
+    /// Which sides of the inferences are private. Proofs of two statements that differ in nothing but
+    /// this are different: transcripts of succinct proofs start with it.
+    pub sides: Sides,
     /// Input and output digest of every inference, in order.
     pub inferences: Vec<(F, F)>,
 }

@@ -16,6 +16,9 @@ const BINS: usize = 2048;
 /// Thresholds that the search for the least squared error tries.
 const CANDIDATES: usize = 128;
 
+/// Shares of values that can be kept.
+const PERCENTAGES: std::ops::RangeInclusive<f64> = 50.0..=100.0;
+
 /// How a threshold is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Method {
@@ -27,6 +30,22 @@ pub enum Method {
     /// The threshold with the least squared error of rounding and saturation, as a histogram
     /// estimates it (Banner et al. 2019, arXiv 1810.05723, section 3.1).
     MeanSquaredError,
+}
+
+impl std::str::FromStr for Method {
+    type Err = ModelError;
+
+    /// `max`, `mse`, or a percentage.
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        match text {
+            "max" => Ok(Method::MinMax),
+            "mse" => Ok(Method::MeanSquaredError),
+            number => match number.trim_end_matches('%').parse() {
+                Ok(percent) if PERCENTAGES.contains(&percent) => Ok(Method::Percentile(percent)),
+                _ => Err(ModelError::Method { got: text.into() }),
+            },
+        }
+    }
 }
 
 /// What is known about the magnitudes of a class.
@@ -189,7 +208,7 @@ impl Calibration {
         graph.check()?;
         check_samples(graph, samples)?;
         if let Method::Percentile(percent) = method {
-            if !(50.0..=100.0).contains(&percent) {
+            if !PERCENTAGES.contains(&percent) {
                 return Err(ModelError::Percentile { got: percent });
             }
         }

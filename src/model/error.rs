@@ -234,17 +234,6 @@ pub enum ModelError {
     /// The network does nothing.
     #[error("the network has no layer to prove; its output is its input, export the right model")]
     NoLayers,
-    /// The network is not a chain of dense layers.
-    #[error(
-        "node `{node}` ({operation}) is no dense layer of the node before it; use a multilayer \
-         perceptron"
-    )]
-    NoChain {
-        /// The node.
-        node: String,
-        /// Its operation.
-        operation: &'static str,
-    },
     /// The float reference implementation failed.
     #[error("the float reference failed: {reason}; check the model with onnx.checker")]
     Reference {
@@ -327,6 +316,12 @@ pub enum ModelError {
         tensor: String,
         /// Its largest magnitude, or its scale.
         got: f64,
+    },
+    /// A method of calibration that is not known.
+    #[error("calibration `{got}` is not known; choose max, mse, or a percentage from 50 to 100")]
+    Method {
+        /// What was asked for.
+        got: String,
     },
     /// A share of values that calibration cannot keep.
     #[error("{got} percent of the values cannot be kept; choose 50 to 100, for instance 99.99")]

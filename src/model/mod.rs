@@ -1,20 +1,20 @@
 //! From a float model to an integer network cut into steps.
 //!
 //! * [`graph`]: the float network, a graph of few operations, and its evaluator.
-//! * [`import`]: ONNX to [`FloatGraph`].
+//! * [`import`]: ONNX to [`FloatGraph`]; [`inspect`] lists what a file consists of.
 //! * [`reference`]: the float network in another implementation, to compare with.
-//! * [`chain`]: float networks that are chains of dense layers, [`FloatNetwork`].
 //! * [`json`]: inputs and calibration samples as other tools write them.
-//! * [`quantise`]: static calibration, [`FloatNetwork`] to [`IntegerNetwork`], accuracy report.
-//! * [`integer`]: the integer network and its evaluator, which define what is proven.
+//! * [`calibrate`], [`quantise`]: scales from samples, [`FloatGraph`] to [`IntegerGraph`].
+//! * [`report`]: how well the integers follow the floats.
+//! * [`network`]: the integer network and its evaluator, which define what is proven.
+//! * [`integer`]: chains of dense integer layers, and the bounds that all integers have.
 //! * [`plan`]: the cut into steps and step kinds.
 //! * [`random`]: deep random networks for benchmarks.
 //!
 //! Floats occur before quantisation only (PROTOCOL, section 2 of the design): a proof is about the
-//! integers of [`IntegerNetwork::evaluate`].
+//! integers of [`IntegerGraph`].
 
 pub mod calibrate;
-pub mod chain;
 mod error;
 pub mod graph;
 pub mod import;
@@ -29,8 +29,7 @@ pub mod random;
 pub mod reference;
 pub mod report;
 
-pub use calibrate::Method;
-pub use chain::{FloatDense, FloatNetwork};
+pub use calibrate::{Calibration, Method};
 pub use error::ModelError;
 pub use graph::{FloatGraph, FloatNode, FloatOp};
 pub use inspect::Inspection;
@@ -38,6 +37,6 @@ pub use integer::{Evaluation, IntegerDense, IntegerNetwork, OutOfRange, Quantise
 pub use json::Samples;
 pub use network::{Evaluator, IntegerGraph, IntegerNode};
 pub use plan::{CostModel, Plan, PlanOptions, PlannedStep};
-pub use quantise::{Accuracy, Calibration, QuantiseOptions};
+pub use quantise::{QuantiseOptions, Quantised};
 pub use reference::FloatReference;
-pub use report::{LayerReport, Quantised, Report};
+pub use report::{LayerReport, Report};

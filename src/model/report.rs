@@ -1,29 +1,15 @@
-//! A quantised graph, and how well its integers follow the floats.
+//! How well the integers of a quantised graph follow the floats.
 
-use super::calibrate::Calibration;
 use super::error::ModelError;
 use super::graph::FloatGraph;
-use super::integer::{ACTIVATION_BITS, MAX_SHIFT, OutOfRange, QuantisedInput, full_range};
-use super::lower::{Cuts, least_bits, lower};
-use super::network::{Evaluator, IntegerGraph};
-use super::quantise::{QuantiseOptions, class};
+use super::integer::{OutOfRange, QuantisedInput, full_range};
+use super::lower::Cuts;
+use super::network::Evaluator;
+use super::quantise::{Quantised, class};
 use foldnet_layers::graph::GraphTrace;
 use foldnet_layers::layer::{IntegerLayer, Layer, Weights};
 use foldnet_layers::normalise::Normalise;
 use rayon::prelude::*;
-
-/// The factor by which the scale of the logits grows while they saturate, and how often it may.
-const LOGIT_MARGIN: f64 = 1.05;
-const LOGIT_ATTEMPTS: usize = 8;
-
-/// An integer graph with what is needed to count saturation.
-#[derive(Clone, Debug)]
-pub struct Quantised {
-    /// The network.
-    pub graph: IntegerGraph,
-    /// For every node, where it cuts off what the float node keeps.
-    cuts: Vec<Cuts>,
-}
 
 /// How one node follows its float node, over all samples.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,90 +50,7 @@ pub struct Report {
     pub layers: Vec<LayerReport>,
 }
 
-impl FloatGraph {
-    /// The least width of activations: 2, or what a model needs that is quantised already.
-    pub fn least_bits(&self) -> u32 {
-        least_bits(self).max(*ACTIVATION_BITS.start())
-    }
-}
-
 impl Quantised {
-    /// Quantises `float` with scales calibrated on `samples`.
-    ///
-    /// The scale of the output grows by 5 % up to eight times until no sample saturates it.
-    ///
-    /// # Errors
-    /// Those of [`Calibration::new`] and [`IntegerGraph::check`]; [`ModelError::Bits`],
-    /// [`ModelError::Shift`], what a layer cannot represent, [`ModelError::LogitsSaturate`], and
-    /// [`ModelError::Saturated`] when saturation on the samples is an error.
-    pub fn new(
-        float: &FloatGraph,
-        samples: &[Vec<f32>],
-        options: &QuantiseOptions,
-    ) -> Result<Self, ModelError> {
-        if !ACTIVATION_BITS.contains(&options.bits) {
-            return Err(ModelError::Bits { got: options.bits });
-        }
-        if !(1..=MAX_SHIFT).contains(&options.shift) {
-            return Err(ModelError::Shift {
-                layer: float.name.clone(),
-                got: options.shift,
-            });
-        }
-        let mut calibration = Calibration::new(float, samples, options.bits, options.method)?;
-        let output = calibration.classes.of(float.output);
-        for _ in 0..LOGIT_ATTEMPTS {
-            let lowered = lower(float, &calibration, options)?;
-            let quantised = Quantised {
-                graph: lowered.graph,
-                cuts: lowered.cuts,
-            };
-            let saturated = quantised.saturated_on(samples)?;
-            let at = float.output.checked_sub(1);
-            let logits = at.and_then(|at| saturated.get(at)).copied().unwrap_or(0);
-            if logits == 0 || quantised.is_given(float) {
-                return quantised.allowed(&saturated, options.strict);
-            }
-            let classes = &calibration.classes;
-            for (tensor, threshold) in calibration.thresholds.iter_mut().enumerate() {
-                if classes.of(tensor) == output {
-                    *threshold *= LOGIT_MARGIN;
-                }
-            }
-        }
-        let node = float
-            .output
-            .checked_sub(1)
-            .and_then(|at| float.nodes.get(at));
-        Err(ModelError::LogitsSaturate {
-            layer: node.map_or_else(String::new, |node| node.name.clone()),
-        })
-    }
-
-    /// Whether the model itself gives the scale of its output.
-    fn is_given(&self, float: &FloatGraph) -> bool {
-        let node = float
-            .output
-            .checked_sub(1)
-            .and_then(|at| float.nodes.get(at));
-        node.is_some_and(|node| node.step.is_some())
-    }
-
-    fn allowed(self, saturated: &[usize], strict: bool) -> Result<Self, ModelError> {
-        let first = saturated.iter().position(|&count| count > 0);
-        match first.filter(|_| strict) {
-            None => Ok(self),
-            Some(at) => Err(ModelError::Saturated {
-                node: self
-                    .graph
-                    .nodes
-                    .get(at)
-                    .map_or_else(String::new, |n| n.name.clone()),
-                count: saturated.get(at).copied().unwrap_or(0),
-            }),
-        }
-    }
-
     /// Rounds an input to integers; values outside the range are clamped and counted.
     fn input(&self, input: &[f32]) -> Result<QuantisedInput, ModelError> {
         let range = full_range(self.graph.bits);
@@ -155,7 +58,7 @@ impl Quantised {
     }
 
     /// How many values of every node are cut off over all samples.
-    fn saturated_on(&self, samples: &[Vec<f32>]) -> Result<Vec<usize>, ModelError> {
+    pub(super) fn saturated_on(&self, samples: &[Vec<f32>]) -> Result<Vec<usize>, ModelError> {
         let evaluator = self.graph.evaluator()?;
         let count = |sample: &Vec<f32>| {
             let trace = self.trace(&evaluator, &self.input(sample)?.values)?;

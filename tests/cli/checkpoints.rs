@@ -11,6 +11,7 @@ use foldnet::progress::Silent;
 use foldnet::proof::Proof;
 use foldnet::run::Job;
 use foldnet::session::{Architecture, Session};
+use foldnet::visibility::Sides;
 use foldnet_gadgets::cycle::{Bn254, Cycle};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{OsRng, RngCore, SeedableRng};
@@ -207,6 +208,7 @@ impl Own {
         let goal = Goal {
             proof: kind,
             context: <Bn254 as Cycle>::F::from(0),
+            sides: Sides::PUBLIC,
         };
         let interval = Interval {
             steps: None,
@@ -390,7 +392,7 @@ fn a_state_that_is_being_published_gives_the_same_proof_again() {
     let Ok(Proof::Spartan(mut lie)) = Proof::decode(&bytes) else {
         panic!("a spartan proof")
     };
-    lie.about.inferences[0].output[0] ^= 1;
+    lie.about.inferences[0].output.values_mut().expect("values")[0] ^= 1;
     let mut checkpoint = Own::new(&place, "m.fold").stopped(&place, "spartan", 2);
     checkpoint
         .publishing(&lie.encode().expect("encoded"))

@@ -7,6 +7,8 @@ mod batch;
 mod checkpoints;
 mod hostile;
 mod keys;
+mod memory;
+mod private;
 mod proofs;
 mod succinct;
 

@@ -119,7 +119,7 @@ fn another_model_is_rejected() {
 fn a_changed_output_is_rejected() {
     let (place, shared) = (Place::new(), shared());
     let mut proof = FoldedProof::decode(shared.bytes.as_slice()).expect("valid");
-    let output = &mut proof.inferences[0].output[0];
+    let output = &mut proof.inferences[0].output.values_mut().expect("values")[0];
     *output = if *output > 0 {
         *output - 1
     } else {
@@ -128,7 +128,7 @@ fn a_changed_output_is_rejected() {
     proof.write(&place.path("lie.proof")).expect("written");
     let arguments = ["verify", "lie.proof", "--model", &shared.fold];
     place.expect(REJECTED, &arguments, &["the inputs and outputs"]);
-    proof.inferences[0].output[0] = 1 << 40;
+    proof.inferences[0].output.values_mut().expect("values")[0] = 1 << 40;
     proof.write(&place.path("lie.proof")).expect("written");
     place.expect(REJECTED, &arguments, &["rejected: "]);
 }

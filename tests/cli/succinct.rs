@@ -35,7 +35,10 @@ fn spartan_proofs_are_made_and_verified() {
     let Ok(Proof::Spartan(mut proof)) = Proof::read(&place.path("s.proof")) else {
         panic!("a spartan proof")
     };
-    proof.about.inferences[0].output[0] ^= 1;
+    proof.about.inferences[0]
+        .output
+        .values_mut()
+        .expect("values")[0] ^= 1;
     proof.write(&place.path("lie.proof")).expect("written");
     let lie = ["verify", "lie.proof", "--model-id", id];
     place.expect(REJECTED, &lie, &["rejected", "lie.proof"]);
@@ -135,12 +138,16 @@ fn lies(place: &Place, id: &str) {
         let verify = ["verify", name, "--model-id", id];
         place.expect(REJECTED, &verify, &["rejected", name]);
     };
-    write("output.proof", |lie| lie.about.inferences[0].output[0] ^= 1);
-    write("input.proof", |lie| lie.about.inferences[0].input[0] ^= 1);
+    write("output.proof", |lie| {
+        lie.about.inferences[0].output.values_mut().expect("values")[0] ^= 1
+    });
+    write("input.proof", |lie| {
+        lie.about.inferences[0].input.values_mut().expect("values")[0] ^= 1
+    });
     // The same packed element: 256 more in one activation, one less in the next.
     write("alias.proof", |lie| {
-        lie.about.inferences[0].input[0] += 256;
-        lie.about.inferences[0].input[1] -= 1;
+        lie.about.inferences[0].input.values_mut().expect("values")[0] += 256;
+        lie.about.inferences[0].input.values_mut().expect("values")[1] -= 1;
     });
     write("truncated.proof", |lie| {
         lie.proof.pop();

@@ -8,6 +8,7 @@ use foldnet::fold::state::StatePreimage;
 use foldnet::fold::verifier::Statement;
 use foldnet::key::source::KeySource;
 use foldnet::progress::Silent;
+use foldnet::visibility::Sides;
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
@@ -236,7 +237,14 @@ pub fn toy_continue<C: Cycle>(
         }
         inferences.push((tensor(params, *input), tensor(params, x)));
     }
-    (run, Statement { model, inferences })
+    (
+        run,
+        Statement {
+            model,
+            sides: Sides::PUBLIC,
+            inferences,
+        },
+    )
 }
 
 impl<C: Cycle> ToyStep<C> {

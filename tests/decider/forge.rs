@@ -14,6 +14,7 @@ use foldnet::fold::prover::{LastStep, Recursion, Start, Step};
 use foldnet::fold::r1cs::{Fresh, FreshWitness, Instance, Witness};
 use foldnet::fold::state::batch_start;
 use foldnet::fold::verifier::Statement;
+use foldnet::visibility::Sides;
 use foldnet_compress::arithmetic::{NativePrimary, Oracle};
 use foldnet_compress::batch;
 use foldnet_compress::shape::Shape;
@@ -379,6 +380,7 @@ fn moved_entries_on<C: HasFixture>() {
     run.prove(params, &step, &inputs, &mut rng(15)).unwrap();
     let statement = Statement {
         model,
+        sides: Sides::PUBLIC,
         inferences: vec![(input, tensor(params, 9))],
     };
     let LastStep {

@@ -9,6 +9,7 @@ use foldnet::fold::prover::Start;
 use foldnet::fold::r1cs::Instance;
 use foldnet::fold::state::Accumulator;
 use foldnet::fold::verifier::Statement;
+use foldnet::visibility::Visibility;
 use foldnet_compress::{batch, ipa, mercury, spartan};
 use foldnet_gadgets::challenge::Challenge;
 use foldnet_gadgets::commitment::Commitment;
@@ -776,8 +777,10 @@ fn line_02_every_altered_field_of_the_inner_product_opening_is_rejected() {
 fn statements_on<C: HasFixture>() {
     let fixture = C::fixture();
     type Alter<F> = fn(&mut Statement<F>);
-    let rows: [(&str, Alter<C::F>); 12] = [
+    let rows: [(&str, Alter<C::F>); 14] = [
         (OUTER, |s| bump(&mut s.model)),
+        (OUTER, |s| s.sides.input = Visibility::Private),
+        (OUTER, |s| s.sides.output = Visibility::Private),
         (OUTER, |s| bump(&mut s.inferences[0].0)),
         (OUTER, |s| bump(&mut s.inferences[0].1)),
         (OUTER, |s| bump(&mut s.inferences[1].0)),

@@ -8,6 +8,7 @@ use foldnet::fold::prover::{Recursion, Start, Step};
 use foldnet::fold::r1cs::Instance;
 use foldnet::fold::state::CycleFoldChallenge;
 use foldnet::fold::verifier::Statement;
+use foldnet::visibility::Sides;
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::challenge::Challenge;
 use foldnet_gadgets::claims::MergeInput;
@@ -128,7 +129,11 @@ impl<C: Shared> Fixture<C> {
             program,
             positions,
             run,
-            statement: Statement { model, inferences },
+            statement: Statement {
+                model,
+                sides: Sides::PUBLIC,
+                inferences,
+            },
         }
     }
 }

@@ -5,6 +5,7 @@ use foldnet::fold::params::Params;
 use foldnet::fold::prover::{Recursion, Start, Step, StepWeights};
 use foldnet::fold::verifier::{Statement, verify};
 use foldnet::progress::Silent;
+use foldnet::visibility::Sides;
 use foldnet_gadgets::claims::MergeInput;
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::{Bn254, Cycle};
@@ -116,6 +117,7 @@ fn prove(trace: &GraphTrace, table: &WeightTable) -> (Recursion<Bn254>, Statemen
     run.prove(params, &step, &inputs, &mut rng).unwrap();
     let statement = Statement {
         model,
+        sides: Sides::PUBLIC,
         inferences: vec![(start, digest(&trace.outputs(&shape())[0]))],
     };
     (run, statement, failed)

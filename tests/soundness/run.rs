@@ -7,6 +7,7 @@ use foldnet::fold::error::FoldError;
 use foldnet::fold::prover::{Recursion, Start};
 use foldnet::fold::r1cs::Witness;
 use foldnet::fold::verifier::{Statement, verify};
+use foldnet::visibility::Sides;
 use foldnet_gadgets::challenge::Challenge;
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
@@ -253,6 +254,7 @@ fn line_08_the_number_of_steps_is_bounded() {
         Recursion::begin(params, statement.model, start, Start::Public, &mut rng).unwrap();
     let empty = Statement {
         model: statement.model,
+        sides: Sides::PUBLIC,
         inferences: vec![],
     };
     assert_rejected(&run, &empty, "the number of steps");
@@ -288,6 +290,7 @@ fn line_11_steps_skipped_repeated_reordered_or_exchanged() {
         // It is a true run of another model, which the statement must name.
         let other = Statement {
             model: toy_model(params, &program),
+            sides: Sides::PUBLIC,
             ..statement
         };
         assert_rejected(&run, &other, "the model id");
@@ -309,6 +312,7 @@ fn line_11_a_false_step_in_the_middle_is_found_at_the_end() {
     crate::common::toy_step(params, &mut run, &program[1], (9, 10), next);
     let statement = Statement {
         model,
+        sides: Sides::PUBLIC,
         inferences: vec![(start, tensor(params, 10))],
     };
     assert_rejected(
@@ -386,6 +390,7 @@ fn line_34_inputs_of_a_batch_cannot_be_exchanged() {
     for second in [(tensor(params, 50), tensor(params, 61)), pair(60), pair(50)] {
         let statement = Statement {
             model,
+            sides: Sides::PUBLIC,
             inferences: vec![pair(3), second],
         };
         let expected = if second.0 == tensor(params, 50) && second.1 == tensor(params, 61) {

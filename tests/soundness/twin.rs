@@ -9,6 +9,7 @@ use foldnet::fold::state::{
     batch_start,
 };
 use foldnet::fold::verifier::verify;
+use foldnet::visibility::Sides;
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
@@ -185,6 +186,7 @@ fn resumes_on<C: Shared>() {
     let run: Recursion<C> = decode(&encode(&run)).unwrap();
     let statement = foldnet::fold::verifier::Statement {
         model,
+        sides: Sides::PUBLIC,
         inferences: vec![(start, tensor(params, x))],
     };
     verify(params, &run, &statement).unwrap();

@@ -287,8 +287,10 @@ impl FloatGraph {
             output_shape: output.shape,
         });
         graph.check()?;
-        let used = order.nodes.into_iter().collect();
-        Ok(Read { graph, used })
+        Ok(Read {
+            graph,
+            used: order.all,
+        })
     }
 }
 
@@ -650,8 +652,13 @@ impl Importer {
 
     /// Operand `index` of a node.
     fn operand(&self, node: &Node, index: usize) -> Result<Value, ModelError> {
-        let value = self.values.get(node.operand(index));
-        value.cloned().ok_or_else(|| node.missing(index))
+        let value = self.values.get(node.operand(index)).cloned();
+        match value.ok_or_else(|| node.missing(index))? {
+            Value::Constant(constant) if constant.shape().is_none() => {
+                Err(node.wrong_type(node.operand(index), "FLOAT", &constant))
+            }
+            value => Ok(value),
+        }
     }
 
     /// Operand `index`, which must depend on the input and hold floats.

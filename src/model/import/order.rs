@@ -11,6 +11,8 @@ use tract_onnx::pb::GraphProto;
 pub(super) struct Order {
     /// Positions of the nodes, operands first, otherwise in the order of the file.
     pub(super) nodes: Vec<usize>,
+    /// The same with the nodes that patterns stand for.
+    pub(super) all: HashSet<usize>,
     /// The tensors that those nodes read, and the output.
     pub(super) tensors: HashSet<String>,
     /// The graph output.
@@ -33,29 +35,17 @@ impl Order {
             return Err(ModelError::GraphOutputs { got });
         };
         let makers = makers(graph, input)?;
-        let operands = |at: usize| -> Vec<&str> {
+        let written = |at: usize| -> Vec<&str> {
             let node = graph.node.get(at);
-            match patterns.get(&at) {
-                Some(pattern) => vec![pattern.input.as_str()],
-                None => node.map_or(Vec::new(), |n| n.input.iter().map(String::as_str).collect()),
-            }
+            node.map_or(Vec::new(), |n| n.input.iter().map(String::as_str).collect())
         };
-        let mut tensors: HashSet<String> = HashSet::from([output.name.clone()]);
-        let mut needed = HashSet::new();
-        let mut waiting: Vec<usize> = makers
-            .get(output.name.as_str())
-            .copied()
-            .into_iter()
-            .collect();
-        while let Some(at) = waiting.pop() {
-            if !needed.insert(at) {
-                continue;
-            }
-            for tensor in operands(at) {
-                tensors.insert(tensor.into());
-                waiting.extend(makers.get(tensor));
-            }
-        }
+        let operands = |at: usize| match patterns.get(&at) {
+            Some(pattern) => vec![pattern.input.as_str()],
+            None => written(at),
+        };
+        let (needed, mut tensors) = reached(&makers, &output.name, operands);
+        let (all, _) = reached(&makers, &output.name, written);
+        tensors.insert(output.name.clone());
         let nodes = sorted(&needed, |at| {
             let makers = operands(at)
                 .into_iter()
@@ -71,10 +61,31 @@ impl Order {
         }
         Ok(Order {
             nodes,
+            all,
             tensors,
             output: output.name.clone(),
         })
     }
+}
+
+/// The nodes that a tensor depends on, and the tensors that they read.
+fn reached<'a>(
+    makers: &HashMap<&str, usize>,
+    tensor: &str,
+    operands: impl Fn(usize) -> Vec<&'a str>,
+) -> (HashSet<usize>, HashSet<String>) {
+    let (mut nodes, mut tensors) = (HashSet::new(), HashSet::new());
+    let mut waiting: Vec<usize> = makers.get(tensor).copied().into_iter().collect();
+    while let Some(at) = waiting.pop() {
+        if !nodes.insert(at) {
+            continue;
+        }
+        for tensor in operands(at) {
+            tensors.insert(tensor.into());
+            waiting.extend(makers.get(tensor));
+        }
+    }
+    (nodes, tensors)
 }
 
 /// The node that gives each tensor.

@@ -19,6 +19,7 @@ use foldnet::progress::Silent;
 use foldnet::proof::{About, Groth16Proof, Proof, SpartanProof};
 use foldnet::run::{Job, RunState};
 use foldnet::session::{Architecture, Committed, Session, Timing};
+use foldnet::visibility::Sides;
 use foldnet_compress::arithmetic::NativePrimary;
 use foldnet_compress::evm::{ContractProof, verify_public};
 use foldnet_compress::groth16::{self, Circuit, ProvingKey, Shape, VerifyingKey};
@@ -289,6 +290,7 @@ fn goal() -> Goal<Bn254> {
     Goal {
         proof: "spartan",
         context: Fr::from(0),
+        sides: Sides::PUBLIC,
     }
 }
 
@@ -339,7 +341,9 @@ fn checkpoint(payload: &[u8]) {
         return;
     }
     let model = STOPPED.committed.model;
-    let statement = job.session.statement(model, &run.inferences(job.inputs));
+    let statement = run
+        .inferences(job.session, job.inputs)
+        .and_then(|inferences| job.session.statement(model, &inferences));
     let _ = statement.map(|statement| {
         let (params, shapes) = (job.session.params(), &NETWORK.shapes);
         spartan::prove(params, shapes, run.recursion, &statement, &mut rng).map(drop)
