@@ -112,7 +112,7 @@ impl IntegerGraph {
         let node = source.place().and_then(|place| self.nodes.get(place.index));
         ModelError::Layer {
             node: node.map_or_else(String::new, |node| node.name.clone()),
-            source,
+            source: Box::new(source),
         }
     }
 }

@@ -133,7 +133,7 @@ impl Plan {
             let node = place.and_then(|node| self.graph.nodes.get(*node));
             ModelError::Layer {
                 node: node.map_or_else(String::new, |node| node.name.clone()),
-                source,
+                source: Box::new(source),
             }
         })
     }

@@ -280,7 +280,7 @@ impl<A: CurveAffine> NullaryFnOnce for AddPairs<'_, A> {
             product = lanes.multiply(&product, &difference);
         }
         let words = lanes.words(lanes.reduce(product));
-        let mut inverse = lanes.from_words(&arithmetic.invert(words));
+        let mut inverse = lanes.load_words(&arithmetic.invert(words));
         for (group, step) in pairs.chunks(LANES).zip(scratch.iter().rev()) {
             let rows1 = gather(points, group, 0);
             let rows2 = gather(points, group, 1);
@@ -458,7 +458,7 @@ impl Lanes {
     }
 
     #[inline(always)]
-    fn from_words(&self, words: &[Words; LANES]) -> Coordinate {
+    fn load_words(&self, words: &[Words; LANES]) -> Coordinate {
         let column = |i: usize| -> __m512i {
             let column: [u64; LANES] = std::array::from_fn(|lane| words[lane][i]);
             pulp::cast(column)
