@@ -1,10 +1,10 @@
 //! Import, quantisation and planning: against tract, against floats, and every error.
 
-use foldnet::model::graph::{Elementary, FloatOp};
+use foldnet::model::graph::{Elementary, FloatOp, Formula, Interval, Linear, Step};
 use foldnet::model::{
-    Accuracy, Calibration, FloatDense, FloatGraph, FloatNetwork, FloatReference, IntegerDense,
-    IntegerGraph, IntegerNetwork, ModelError, OutOfRange, Plan, PlanOptions, QuantiseOptions, json,
-    random,
+    Calibration, FloatGraph, FloatNode, FloatReference, Inspection, IntegerDense, IntegerGraph,
+    IntegerNetwork, Method, ModelError, OutOfRange, Plan, PlanOptions, QuantiseOptions, Quantised,
+    json, random,
 };
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
@@ -40,21 +40,43 @@ fn options_of(bits: u32, shift: u32) -> QuantiseOptions {
     }
 }
 
-/// A float network of one layer.
-fn single(weights: Array2<f32>, relu: bool) -> FloatNetwork {
-    let bias = Array1::zeros(weights.nrows());
-    let input_shape = vec![1, weights.ncols()];
-    let layer = FloatDense {
-        name: "dense".into(),
-        weights,
-        bias,
-        relu,
-    };
-    FloatNetwork {
-        name: "single".into(),
-        input_shape,
-        layers: vec![layer],
+/// A node of a float graph.
+fn node(op: FloatOp, inputs: &[usize], len: usize) -> FloatNode {
+    FloatNode {
+        name: op.name().into(),
+        op,
+        clip: Interval::ALL,
+        step: None,
+        inputs: inputs.to_vec(),
+        shape: vec![len],
     }
+}
+
+fn float_graph(inputs: usize, nodes: Vec<FloatNode>) -> FloatGraph {
+    FloatGraph {
+        name: "graph".into(),
+        input_shape: vec![1, inputs],
+        input_grid: None,
+        output: nodes.len(),
+        output_shape: nodes.last().unwrap().shape.clone(),
+        nodes,
+    }
+}
+
+fn dense(weights: Array2<f64>) -> FloatOp {
+    let bias = Array1::zeros(weights.nrows());
+    FloatOp::Linear(Box::new(Linear::dense(1, weights, bias)))
+}
+
+/// A float network of one dense layer.
+fn single(weights: Array2<f64>, relu: bool) -> FloatGraph {
+    let (outputs, inputs) = weights.dim();
+    let mut layer = node(dense(weights), &[0], outputs);
+    layer.name = "dense".into();
+    if relu {
+        layer.clip = Interval::POSITIVE;
+    }
+    float_graph(inputs, vec![layer])
 }
 
 /// An integer network of the given widths; weights are small and count upwards.
@@ -304,21 +326,51 @@ mod import {
 
     #[test]
     fn layers_are_read_in_order() {
-        let network = FloatNetwork::open(fixture("matmul_add")).unwrap();
-        let summary: Vec<_> = network
-            .layers
+        let graph = FloatGraph::open(fixture("matmul_add")).unwrap();
+        let summary: Vec<_> = graph
+            .nodes
             .iter()
-            .map(|layer| (layer.name.as_str(), layer.weights.dim(), layer.relu))
+            .map(|node| (node.name.as_str(), node.shape.as_slice(), node.clip))
             .collect();
         assert_eq!(
             summary,
-            [("first", (7, 12), true), ("second", (3, 7), false)]
+            [
+                ("first", &[1, 7][..], Interval::POSITIVE),
+                ("second", &[1, 3], Interval::ALL)
+            ]
         );
-        assert_eq!(network.input_shape, [1, 3, 2, 2]);
-        assert_eq!((network.input_len(), network.output_len()), (12, 3));
-        let network = FloatNetwork::open(root("examples/digits/mlp.onnx")).unwrap();
-        assert_eq!((network.name.as_str(), network.layers.len()), ("digits", 3));
-        assert_eq!(network.input_shape, [1, 64]);
+        assert_eq!(graph.input_shape, [1, 3, 2, 2]);
+        assert_eq!((graph.input_len(), graph.output_len()), (12, 3));
+        let graph = FloatGraph::open(root("examples/digits/mlp.onnx")).unwrap();
+        assert_eq!((graph.name.as_str(), graph.nodes.len()), ("digits", 3));
+        assert_eq!(graph.input_shape, [1, 64]);
+    }
+
+    #[test]
+    fn inspection_lists_every_problem() {
+        let bytes = std::fs::read(fixture("extrema")).unwrap();
+        let found = Inspection::new(&bytes).unwrap();
+        assert!(found.problems.is_empty() && found.graph.is_some());
+        let split = &found.nodes[0];
+        assert_eq!((split.operator.as_str(), split.used), ("Split", true));
+        assert_eq!(split.shape.as_deref(), Some(&[1, 2, 6][..]));
+        let bytes = std::fs::read(fixture("two_problems")).unwrap();
+        let found = Inspection::new(&bytes).unwrap();
+        let shown: Vec<String> = found.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        assert!(
+            shown[0].contains("node `first`: operator LSTM"),
+            "{shown:?}"
+        );
+        assert!(
+            shown[1].contains("node `third`: operator Hardmax"),
+            "{shown:?}"
+        );
+        assert_eq!(found.nodes[0].shape, None);
+        assert!(!found.nodes[4].used && found.graph.is_none());
+        let bytes = std::fs::read(fixture("gemm")).unwrap();
+        let multiplications = Inspection::new(&bytes).unwrap().multiplications();
+        assert_eq!(multiplications, Some(6 * 5 + 5 * 4 + 4 * 3));
     }
 
     #[test]
@@ -344,65 +396,61 @@ mod quantise {
 
     #[test]
     fn digits_agree_with_the_float_network() {
-        let file = root("examples/digits/mlp.onnx");
-        let network = FloatNetwork::open(&file).unwrap();
-        let reference = FloatReference::open(&file).unwrap();
+        let network = FloatGraph::open(root("examples/digits/mlp.onnx")).unwrap();
         let samples = json::samples(&text("examples/digits/samples.json"), 64).unwrap();
         let held = json::samples(&text("examples/digits/heldout.json"), 64).unwrap();
         let input = json::input(&text("examples/digits/input.json"), 64).unwrap();
         assert_eq!(input, held.inputs[0]);
         assert_eq!((samples.inputs.len(), held.inputs.len()), (100, 200));
         let options = QuantiseOptions::default();
-        let quantised = IntegerNetwork::quantise(&network, &samples.inputs, &options).unwrap();
-        let labels = held.labels.as_deref();
-        let accuracy = Accuracy::measure(&reference, &quantised, &held.inputs, labels).unwrap();
-        println!("accumulator bits {:?}", quantised.check().unwrap());
-        println!(
-            "{} agree, {:?} correct",
-            accuracy.agreeing, accuracy.correct
-        );
-        println!(
-            "error {}, scale {}",
-            accuracy.largest_error, quantised.output_scale
-        );
-        println!(
-            "saturated {} {:?}",
-            accuracy.saturated_inputs, accuracy.saturated
-        );
-        assert!(accuracy.agreeing >= 199, "{accuracy:?}");
-        assert_eq!((accuracy.float.len(), accuracy.integer.len()), (200, 200));
-        assert!(accuracy.correct.unwrap().1 >= 190, "{accuracy:?}");
-        let on_samples = Accuracy::measure(&reference, &quantised, &samples.inputs, None).unwrap();
+        let quantised = Quantised::new(&network, &samples.inputs, &options).unwrap();
+        let report = quantised
+            .report(&network, &held.inputs, held.labels.as_deref())
+            .unwrap();
+        assert!(report.agreeing >= 199, "{report:?}");
+        assert_eq!((report.float.len(), report.integer.len()), (200, 200));
+        assert!(report.correct.unwrap().1 >= 190, "{report:?}");
+        let on_samples = quantised.report(&network, &samples.inputs, None).unwrap();
         assert_eq!(on_samples.saturated_inputs, 0);
-        assert_eq!(
-            on_samples.saturated.last(),
-            Some(&0),
-            "logits saturate on calibration"
-        );
+        assert_eq!(on_samples.layers.last().unwrap().saturated, 0);
         assert_eq!(on_samples.correct, None);
+    }
+
+    /// The integer layer of a network of one dense layer, and its weights.
+    fn linear(quantised: &Quantised) -> (&foldnet_layers::Linear, &Array2<i64>, &Array1<i64>) {
+        let node = &quantised.graph.nodes[0];
+        let (weights, bias) = node.weights.as_ref().unwrap();
+        (node.layer.linear().unwrap(), weights, bias)
     }
 
     #[test]
     fn integer_weights_are_scaled_and_rounded() {
         let mut network = single(array![[0.5, -0.25], [1.0, 0.75]], true);
-        network.layers[0].bias = array![0.5, -0.125];
+        if let FloatOp::Linear(layer) = &mut network.nodes[0].op {
+            layer.bias = array![0.5, -0.125];
+        }
         let samples = [vec![1.0, 0.0], vec![0.0, 1.0]];
-        let options = options_of(4, 8);
-        let calibration = Calibration::from_samples(&network, &samples).unwrap();
-        assert_eq!((calibration.input, calibration.layers), (1.0, vec![1.0]));
-        let quantised = IntegerNetwork::quantise(&network, &samples, &options).unwrap();
-        let layer = &quantised.layers[0];
-        assert_eq!(layer.weights, array![[128, -64], [256, 192]]);
+        let calibration = Calibration::new(&network, &samples, 4, Method::MinMax).unwrap();
+        assert_eq!(calibration.thresholds, [1.0, 1.0]);
+        let quantised = Quantised::new(&network, &samples, &options_of(4, 8)).unwrap();
+        let (layer, weights, bias) = linear(&quantised);
+        assert_eq!(weights, array![[128, -64], [256, 192]]);
         // 0.5 * 2^8 * 7 and -0.125 * 2^8 * 7.
-        assert_eq!(layer.bias, array![896, -224]);
-        assert_eq!((layer.shift, layer.low, layer.high), (8, 0, 7));
-        let input = quantised
-            .quantise_input(&[1.0, 0.0], OutOfRange::Reject)
+        assert_eq!(bias, array![896, -224]);
+        let requantise = layer.requantise;
+        assert_eq!(
+            (requantise.shift, requantise.low, requantise.high),
+            (8, 0, 7)
+        );
+        // 256 * 7 + 192 * 7 - 224 and -256 * 8 - 192 * 8 - 224.
+        assert_eq!(requantise.accumulator_bits, 12);
+        let output = quantised
+            .graph
+            .evaluator()
+            .unwrap()
+            .output(&[7, 0])
             .unwrap();
-        assert_eq!(input.values, [7, 0]);
-        let evaluation = quantised.evaluate(&input.values).unwrap();
-        assert_eq!(evaluation.output(), [7, 6]);
-        assert_eq!(evaluation.saturated, [0]);
+        assert_eq!(output, [7, 6]);
     }
 
     #[test]
@@ -442,33 +490,82 @@ mod quantise {
         // The larger output is small on the samples, so its weight is large at this scale.
         let samples = [vec![0.003, 0.9], vec![0.0, -1.0]];
         let options = QuantiseOptions::default();
-        let quantised = IntegerNetwork::quantise(&network, &samples, &options).unwrap();
-        assert_eq!(quantised.layers[0].shift, 8);
-        assert_eq!(quantised.layers[0].weights, array![[76800, 0], [0, 256]]);
+        let quantised = Quantised::new(&network, &samples, &options).unwrap();
+        let (layer, weights, _) = linear(&quantised);
+        assert_eq!(layer.requantise.shift, 8);
+        assert_eq!(weights, array![[76800, 0], [0, 256]]);
     }
 
     #[test]
-    fn values_outside_the_range_are_refused_or_counted() {
-        let network = single(array![[1.0, 1.0]], false);
+    fn a_single_multiplier_is_exact() {
+        let op = FloatOp::Multiply { factor: 0.3 };
+        let mut square = float_graph(2, vec![node(op, &[0, 0], 2)]);
+        square.nodes.push(node(dense(array![[1.0, 1.0]]), &[1], 1));
+        (square.output, square.output_shape) = (2, vec![1]);
+        let samples = [vec![0.7, -0.2]];
+        let quantised = Quantised::new(&square, &samples, &QuantiseOptions::default()).unwrap();
+        let nodes = &quantised.graph.nodes;
+        let foldnet_layers::Layer::Multiply(layer) = &nodes[0].layer else {
+            panic!("{nodes:?}");
+        };
+        let unit = 2f64.powi(layer.requantise.shift as i32);
+        let product = 0.3 * quantised.graph.input_scale.powi(2) / nodes[0].scale * unit;
+        assert!(
+            (product - layer.multiplier as f64).abs() < 1e-6,
+            "{product}"
+        );
+    }
+
+    #[test]
+    fn what_keeps_values_keeps_the_scale() {
+        let graph = float_graph(
+            4,
+            vec![
+                node(dense(Array2::eye(4) * 3.0), &[0], 4),
+                node(
+                    FloatOp::Gather {
+                        map: vec![Some(0), Some(5), None],
+                    },
+                    &[0, 1],
+                    3,
+                ),
+                node(
+                    FloatOp::Clip(Interval {
+                        low: -1.0,
+                        high: 2.0,
+                    }),
+                    &[2],
+                    3,
+                ),
+            ],
+        );
+        let samples = [vec![1.0, 0.5, -1.0, 0.25]];
+        let quantised = Quantised::new(&graph, &samples, &QuantiseOptions::default()).unwrap();
+        let scale = quantised.graph.input_scale;
+        assert!((scale - 3.0 / 127.0).abs() < 1e-12, "{scale}");
+        assert!(quantised.graph.nodes.iter().all(|node| node.scale == scale));
+        let report = quantised.report(&graph, &samples, None).unwrap();
+        assert!(report.largest_error <= scale / 2.0 + 1e-9, "{report:?}");
+        assert_eq!(report.layers.iter().map(|l| l.saturated).sum::<usize>(), 0);
+    }
+
+    #[test]
+    fn saturation_is_counted_but_not_what_the_model_clamps() {
+        let network = single(array![[1.0, 1.0]], true);
         let samples = [vec![1.0, -1.0], vec![1.0, 1.0]];
-        let quantised =
-            IntegerNetwork::quantise(&network, &samples, &QuantiseOptions::default()).unwrap();
-        let error = quantised
-            .quantise_input(&[0.0, 1.5], OutOfRange::Reject)
-            .unwrap_err();
-        assert!(
-            matches!(error, ModelError::OutsideRange { index: 1, .. }),
-            "{error}"
-        );
-        let input = quantised
-            .quantise_input(&[-2.0, 1.5], OutOfRange::Saturate)
-            .unwrap();
-        assert_eq!((input.values, input.saturated), (vec![-128, 127], 2));
-        assert!(
-            quantised
-                .quantise_input(&[f32::NAN, 0.0], OutOfRange::Saturate)
-                .is_err()
-        );
+        let quantised = Quantised::new(&network, &samples, &QuantiseOptions::default()).unwrap();
+        let cut_off = |inputs: &[Vec<f32>]| {
+            let report = quantised.report(&network, inputs, None).unwrap();
+            (report.saturated_inputs, report.layers[0].saturated)
+        };
+        assert_eq!(cut_off(&samples), (0, 0));
+        assert_eq!(cut_off(&[vec![-1.0, -1.0]]), (0, 0));
+        assert_eq!(cut_off(&[vec![3.0, -2.0]]), (2, 0));
+        // The clamped input is 127 + 127, one more than twice the half of 254.
+        let wide = single(array![[1.0, 1.0], [1.5, 1.0]], true);
+        let quantised = Quantised::new(&wide, &samples[..1], &QuantiseOptions::default()).unwrap();
+        let report = quantised.report(&wide, &samples, None).unwrap();
+        assert_eq!(report.layers[0].saturated, 2);
     }
 
     #[test]
@@ -625,8 +722,6 @@ mod errors {
         ];
         let mut errors: Vec<_> = cases.map(|(name, shown)| (refused(name), shown)).into();
         errors.push((refused("absent_file"), "absent_file.onnx"));
-        let chain = FloatNetwork::open(fixture("branch")).unwrap_err();
-        errors.push((chain, "node `residual` (Combine) is no dense layer"));
         let text = FloatGraph::from_onnx(b"no model").unwrap_err();
         errors.push((text, "not an ONNX model"));
         let reference = ModelError::Reference {
@@ -695,24 +790,24 @@ mod errors {
     }
 
     fn of_quantisation() -> Vec<(ModelError, &'static str)> {
-        let quantise = |weights: Array2<f32>, samples: &[Vec<f32>], bits: u32, shift: u32| {
+        let quantise = |weights: Array2<f64>, samples: &[Vec<f32>], bits: u32, shift: u32| {
             let options = options_of(bits, shift);
-            IntegerNetwork::quantise(&single(weights, true), samples, &options).unwrap_err()
+            Quantised::new(&single(weights, true), samples, &options).unwrap_err()
         };
-        let ones = || array![[1.0f32, 1.0]];
+        let ones = || array![[1.0, 1.0]];
         let sample = [vec![1.0, 1.0]];
         let cancelling = {
             let network = single(array![[1.0, -1.0]], false);
             let samples = [vec![1.0, 1.0], vec![0.5, 0.49]];
             let options = options_of(2, 8);
-            IntegerNetwork::quantise(&network, &samples, &options).unwrap_err()
+            Quantised::new(&network, &samples, &options).unwrap_err()
         };
         let steep = quantise(array![[1e6, -1e6]], &[vec![1.0, 0.999_999]], 8, 8);
         vec![
             (quantise(ones(), &sample, 17, 16), "activations of 17 bits"),
             (
                 quantise(ones(), &sample, 8, 0),
-                "layer `dense`: a shift of 0",
+                "layer `graph`: a shift of 0",
             ),
             (quantise(ones(), &[], 8, 16), "there are no samples"),
             (
@@ -721,7 +816,7 @@ mod errors {
             ),
             (
                 quantise(-ones(), &sample, 8, 16),
-                "the output of layer `dense`: a largest magnitude",
+                "the output of node `dense`: a largest magnitude",
             ),
             (
                 quantise(ones(), &[vec![0.0, 0.0]], 8, 16),
@@ -732,6 +827,95 @@ mod errors {
                 "layer `dense`: integer weights need 29 bits with a shift of 8",
             ),
             (cancelling, "layer `dense`: the logits saturate"),
+        ]
+    }
+
+    /// What cannot be represented in integers.
+    fn of_lowering() -> Vec<(ModelError, &'static str)> {
+        let quantise = |graph: &FloatGraph, sample: Vec<f32>, bits: u32| {
+            Quantised::new(graph, &[sample], &options_of(bits, 16)).unwrap_err()
+        };
+        let method = |method: Method| {
+            let options = QuantiseOptions {
+                method,
+                strict: true,
+                ..QuantiseOptions::default()
+            };
+            // Half of the hidden values are zero, the others are not kept.
+            let hidden = node(dense(array![[1.0, 1.0], [1.0, -1.0]]), &[0], 2);
+            let graph = float_graph(2, vec![hidden, node(dense(array![[1.0, 1.0]]), &[1], 1)]);
+            let samples: Vec<_> = (0..100).map(|i| vec![i as f32; 2]).collect();
+            Quantised::new(&graph, &samples, &options).unwrap_err()
+        };
+        let gather = |map: &[usize], inputs: &[usize]| {
+            let map: Vec<_> = map.iter().copied().map(Some).collect();
+            let len = map.len();
+            node(FloatOp::Gather { map }, inputs, len)
+        };
+        let rounded = |step: f64, bound: f64| {
+            let mut rounded = node(dense(Array2::eye(2)), &[0], 2);
+            (rounded.step, rounded.clip) = (
+                Some(step),
+                Interval {
+                    low: -bound,
+                    high: bound,
+                },
+            );
+            rounded
+        };
+        let joined = float_graph(
+            2,
+            vec![
+                rounded(0.5, 60.0),
+                rounded(0.25, 30.0),
+                gather(&[0, 3], &[1, 2]),
+            ],
+        );
+        let table =
+            |formula: Formula| float_graph(1, vec![node(FloatOp::Function(formula), &[0], 1)]);
+        let undefined = Formula {
+            steps: vec![
+                Step::Apply(Elementary::Exp, 0),
+                Step::Sum(vec![(1.0, 0), (0.0, 1)]),
+            ],
+        };
+        let vanishing = float_graph(
+            2,
+            vec![
+                node(dense(array![[1.0, 0.0]]), &[0], 1),
+                node(FloatOp::Multiply { factor: 1e-3 }, &[1, 1], 1),
+                node(dense(array![[0.0, 1.0]]), &[0], 1),
+                gather(&[0, 1], &[2, 3]),
+            ],
+        );
+        vec![
+            (method(Method::Percentile(10.0)), "10 percent of the values"),
+            ("most".parse::<Method>().unwrap_err(), "calibration `most`"),
+            (method(Method::Percentile(50.0)), "the logits saturate"),
+            (
+                quantise(&joined, vec![1.0, 2.0], 8),
+                "the scale 0.25 meets 0.5",
+            ),
+            (
+                quantise(
+                    &float_graph(2, vec![rounded(0.25, 60.0)]),
+                    vec![1.0, 2.0],
+                    8,
+                ),
+                "its quantised values need 9 bits, got 8",
+            ),
+            (
+                quantise(&table(Elementary::Tanh.into()), vec![1.0], 16),
+                "node `Function` looks its values up, which takes activations of at most 12 bits",
+            ),
+            (
+                quantise(&table(undefined), vec![-1000.0], 8),
+                "node `Function` has no value at",
+            ),
+            (
+                quantise(&vanishing, vec![1.0, 1e9], 8),
+                "node `Multiply`: the multiplier",
+            ),
         ]
     }
 
@@ -823,6 +1007,7 @@ mod errors {
             of_models(),
             of_json(),
             of_quantisation(),
+            of_lowering(),
             of_integers(),
             of_plans(),
         ];

@@ -1,11 +1,15 @@
 //! The importer on ONNX's own backend tests (tests/vectors/onnx_nodes), one model at a time.
 
-use foldnet::model::{FloatGraph, FloatReference, ModelError};
+use foldnet::model::{FloatGraph, FloatReference, ModelError, QuantiseOptions, Quantised};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// Bounds of an operator's error in units of its largest output, at 8 and at 12 bits.
+const NARROW: f64 = 0.1;
+const WIDE: f64 = 0.01;
 
 /// The rows of `index.json`.
 #[derive(Deserialize)]
@@ -190,4 +194,141 @@ fn float_vectors_agree_with_tract() {
         not_run.len()
     );
     assert!(compared > 500);
+}
+
+/// Operators of models that are quantised already, as floats: rounding included.
+#[test]
+fn quantised_vectors_agree() {
+    let (index, data) = vectors();
+    let (mut compared, mut refused) = (0, Vec::new());
+    for vector in index
+        .vectors
+        .iter()
+        .filter(|v| v.form == "qdq" && v.leading_one)
+    {
+        let model = &data[vector.model.offset..][..vector.model.length];
+        let input: Vec<f32> = vector
+            .input
+            .values(&data)
+            .iter()
+            .map(|&x| x as f32)
+            .collect();
+        let graph = match FloatGraph::from_onnx(model) {
+            Ok(graph) => graph,
+            Err(ModelError::NoLayers) => continue,
+            Err(error) => {
+                refused.push(format!("{}: {error}", vector.title()));
+                continue;
+            }
+        };
+        let ours = graph.evaluate(&input).unwrap();
+        let theirs = vector.output.values(&data);
+        let difference = difference(&index, &ours, &theirs);
+        assert!(difference <= 1.0, "{}: {difference}", vector.title());
+        compared += 1;
+        let bits = graph.least_bits();
+        if bits > 16 {
+            refused.push(format!("{}: {bits} bits", vector.title()));
+            continue;
+        }
+        let options = QuantiseOptions {
+            bits,
+            ..QuantiseOptions::default()
+        };
+        match Quantised::new(&graph, &[input.clone()], &options) {
+            Ok(quantised) => {
+                let integers = quantised.input(&input).unwrap().values;
+                let output = quantised
+                    .graph
+                    .evaluator()
+                    .unwrap()
+                    .output(&integers)
+                    .unwrap();
+                let scale = quantised.graph.output_scale();
+                for (integer, float) in output.iter().zip(&theirs) {
+                    let error = (*integer as f64 - float / scale).abs();
+                    // float32 rounding of the expected values.
+                    assert!(
+                        error < 1e-2,
+                        "{}: {integer} {}",
+                        vector.title(),
+                        float / scale
+                    );
+                }
+            }
+            Err(error) => refused.push(format!("{}: {error}", vector.title())),
+        }
+    }
+    println!("{compared} compared");
+    refused.iter().for_each(|line| println!("refused {line}"));
+    assert!(compared >= 6);
+}
+
+/// Every vector in integers, calibrated on its own input: the largest error in units of the largest
+/// output, by operator.
+#[test]
+fn integers_follow_the_vectors() {
+    let (index, data) = vectors();
+    let mut worst: BTreeMap<&str, (usize, [f64; 2], String)> = BTreeMap::new();
+    let mut refused = Vec::new();
+    for vector in &index.vectors {
+        if !vector.leading_one || vector.integer_input || vector.form == "qdq" {
+            continue;
+        }
+        let model = &data[vector.model.offset..][..vector.model.length];
+        let Ok(graph) = FloatGraph::from_onnx(model) else {
+            continue;
+        };
+        let input: Vec<f32> = vector
+            .input
+            .values(&data)
+            .iter()
+            .map(|&x| x as f32)
+            .collect();
+        let theirs = vector.output.values(&data);
+        let largest = theirs.iter().fold(0.0f64, |most, y| most.max(y.abs()));
+        let operator = vector.operators.first().map_or("", String::as_str);
+        for (place, bits) in [8, 12].into_iter().enumerate() {
+            let options = QuantiseOptions {
+                bits,
+                ..QuantiseOptions::default()
+            };
+            let quantised = match Quantised::new(&graph, &[input.clone()], &options) {
+                Ok(quantised) => quantised,
+                Err(error) => {
+                    refused.push(format!("{} at {bits} bits: {error}", vector.title()));
+                    continue;
+                }
+            };
+            let integers = quantised.input(&input).unwrap().values;
+            let output = quantised
+                .graph
+                .evaluator()
+                .unwrap()
+                .output(&integers)
+                .unwrap();
+            let scale = quantised.graph.output_scale();
+            let errors = output.iter().zip(&theirs);
+            let error = errors
+                .map(|(&q, y)| (q as f64 * scale - y).abs() / largest)
+                .fold(0.0, f64::max);
+            let entry = worst
+                .entry(operator)
+                .or_insert((0, [0.0; 2], String::new()));
+            entry.0 += usize::from(place == 0);
+            if error > entry.1[place] {
+                entry.1[place] = error;
+                if place == 0 {
+                    entry.2 = vector.title();
+                }
+            }
+        }
+    }
+    for (operator, (count, [narrow, wide], title)) in &worst {
+        println!("{operator:20} {count:3} {narrow:8.5} {wide:8.5} {title}");
+    }
+    refused.iter().for_each(|line| println!("refused {line}"));
+    for (operator, (_, [narrow, wide], title)) in &worst {
+        assert!(*narrow <= NARROW && *wide <= WIDE, "{operator}: {title}");
+    }
 }

@@ -397,7 +397,7 @@ pub struct FloatNode {
     pub name: String,
     /// The operation.
     pub op: FloatOp,
-    /// What its result is clamped to; only where [`FloatOp::requantises`].
+    /// What its result is clamped to; only where [`FloatOp::requantises`] and for functions.
     pub clip: Interval,
     /// What its result is then rounded to multiples of, where the model is quantised; only where
     /// [`FloatOp::requantises`] and for functions.

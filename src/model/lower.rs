@@ -71,7 +71,6 @@ pub(super) fn lower(
     let mut lowering = Lowering {
         options,
         scales: &scales.of,
-        fixed: &scales.fixed,
         ranges: vec![range],
         cuts: Vec::with_capacity(graph.nodes.len()),
         lengths: graph.lengths(),
@@ -95,7 +94,7 @@ pub(super) fn lower(
 /// The scale of every tensor.
 struct Scales {
     of: Vec<f64>,
-    /// Whether the model itself gives it.
+    /// Whether the model itself gives it, by class.
     fixed: Vec<bool>,
 }
 
@@ -173,10 +172,9 @@ impl Scales {
             }
         }
         let of_class = |tensor| scales.of.get(classes.of(tensor)).copied().unwrap_or(1.0);
-        let is_fixed = |tensor| scales.fixed.get(classes.of(tensor)) == Some(&true);
         Ok(Scales {
             of: (0..count).map(of_class).collect(),
-            fixed: (0..count).map(is_fixed).collect(),
+            ..scales
         })
     }
 }
@@ -231,7 +229,6 @@ fn round(value: f64) -> i64 {
 struct Lowering<'a> {
     options: &'a QuantiseOptions,
     scales: &'a [f64],
-    fixed: &'a [bool],
     /// Smallest and largest integer of every tensor.
     ranges: Vec<(i64, i64)>,
     cuts: Vec<Cuts>,
@@ -368,14 +365,31 @@ impl Lowering<'_> {
     }
 
     /// The clamp of a node in integers, and whether each end cuts off what the float node keeps.
-    fn clamp(&self, clip: Interval, tensor: usize) -> ((i64, i64), [bool; 2]) {
+    fn clamp(&self, clip: Interval, tensor: usize) -> ((i64, i64), (bool, bool)) {
         let (least, most) = full_range(self.options.bits);
         let scale = self.scale(tensor);
         // Infinite and large ends give the nearest i64.
         let (low, high) = (round(clip.low / scale), round(clip.high / scale));
         let (low, high) = (low.min(high), high);
         let range = (low.clamp(least, most), high.clamp(least, most));
-        (range, [low < least, high > most])
+        (range, (low < least, high > most))
+    }
+
+    /// Checks that a node that is quantised already has no values that do not fit.
+    fn check_grid(
+        &self,
+        node: &FloatNode,
+        tensor: usize,
+        cut: (bool, bool),
+    ) -> Result<(), ModelError> {
+        if node.step.is_none() || cut == (false, false) {
+            return Ok(());
+        }
+        Err(ModelError::GridBits {
+            node: node.name.clone(),
+            bits: self.options.bits,
+            needed: needed_bits(node.clip, self.scale(tensor)),
+        })
     }
 
     /// The requantisation of a node whose accumulators have at most the given magnitude.
@@ -394,14 +408,9 @@ impl Lowering<'_> {
                 most: MAX_ACCUMULATOR_BITS,
             });
         }
-        let ((low, high), [cut_low, cut_high]) = self.clamp(node.clip, tensor);
-        if self.fixed.get(tensor) == Some(&true) && (cut_low || cut_high) && node.step.is_some() {
-            return Err(ModelError::GridBits {
-                node: node.name.clone(),
-                bits: self.options.bits,
-                needed: needed_bits(node.clip, self.scale(tensor)),
-            });
-        }
+        let ((low, high), cut) = self.clamp(node.clip, tensor);
+        self.check_grid(node, tensor, cut)?;
+        let (cut_low, cut_high) = cut;
         self.ranges.push((low, high));
         self.cuts.push(Cuts {
             low: cut_low,
@@ -602,6 +611,8 @@ impl Lowering<'_> {
         let (least, most) = full_range(self.options.bits);
         let (low, high) = self.range(input);
         let (scale_in, scale_out) = (self.scale(input), self.scale(tensor));
+        let (range, cut) = self.clamp(node.clip, tensor);
+        self.check_grid(node, tensor, cut)?;
         let mut entries = Vec::new();
         let mut saturates = Vec::new();
         for x in least..=most {
@@ -614,8 +625,8 @@ impl Lowering<'_> {
                 });
             }
             let rounded = round(value / scale_out);
-            entries.push(rounded.clamp(least, most));
-            saturates.push(rounded < least || rounded > most);
+            entries.push(rounded.clamp(range.0, range.1));
+            saturates.push((cut.0 && rounded < least) || (cut.1 && rounded > most));
         }
         let range = entries
             .iter()
@@ -669,7 +680,7 @@ impl Lowering<'_> {
         let input = node.inputs.first().copied().unwrap_or(0);
         let columns = rows.columns as f64;
         let epsilon = epsilon * columns.powi(3) / self.scale(input).powi(2);
-        let ((low, high), [cut_low, cut_high]) = self.clamp(node.clip, tensor);
+        let ((low, high), (cut_low, cut_high)) = self.clamp(node.clip, tensor);
         self.ranges.push((low, high));
         self.cuts.push(Cuts {
             low: cut_low,

@@ -52,7 +52,10 @@ pub struct Report {
 
 impl Quantised {
     /// Rounds an input to integers; values outside the range are clamped and counted.
-    fn input(&self, input: &[f32]) -> Result<QuantisedInput, ModelError> {
+    ///
+    /// # Errors
+    /// [`ModelError::OutsideRange`] for a value that is not finite.
+    pub fn input(&self, input: &[f32]) -> Result<QuantisedInput, ModelError> {
         let range = full_range(self.graph.bits);
         QuantisedInput::round(input, self.graph.input_scale, range, OutOfRange::Saturate)
     }

@@ -198,13 +198,10 @@ impl Fusion {
         let (input, grid) = rounding(self.nodes.get(at)?)?;
         self.own_maker(input).filter(|maker| maker.step.is_none())?;
         let maker = self.node_mut(input)?;
-        match &mut maker.op {
-            FloatOp::Function(formula) => {
-                formula.push(Step::Clip(grid.range, formula.steps.len()));
-            }
-            op if op.requantises() => maker.clip = maker.clip.then(grid.range),
-            _ => return None,
+        if !maker.op.requantises() && !matches!(maker.op, FloatOp::Function(_)) {
+            return None;
         }
+        maker.clip = maker.clip.then(grid.range);
         maker.step = Some(grid.step);
         self.absorbed(at, input)
     }
