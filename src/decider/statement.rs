@@ -38,7 +38,7 @@ impl Packing {
     /// The elements of some activations.
     ///
     /// # Errors
-    /// [`Error::Length`] for another number of activations, [`FoldError::Statement`] for one that no
+    /// [`Error::Length`] for another number of activations, `FoldError::Statement` for one that no
     /// circuit would accept; both name `what` they are.
     pub fn pack<F: CircuitField>(
         &self,
@@ -162,7 +162,7 @@ impl StatementShape {
     /// The statement elements: input and output of every inference in order.
     ///
     /// # Errors
-    /// [`Error::Length`] for another number of inferences or activations, [`FoldError::Statement`] for
+    /// [`Error::Length`] for another number of inferences or activations, `FoldError::Statement` for
     /// activations that no circuit would accept, for values of a private side, and for a commitment of
     /// a public one.
     pub fn pack<F: CircuitField>(&self, inferences: &[Inference]) -> Result<Vec<F>, Error> {

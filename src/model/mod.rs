@@ -2,7 +2,7 @@
 //!
 //! * [`graph`]: the float network, a graph of few operations, and its evaluator.
 //! * [`import`]: ONNX to [`FloatGraph`]; [`inspect`] lists what a file consists of.
-//! * [`reference`]: the float network in another implementation, to compare with.
+//! * [`mod@reference`]: the float network in another implementation, to compare with.
 //! * [`json`]: inputs and calibration samples as other tools write them.
 //! * [`calibrate`], [`quantise`]: scales from samples, [`FloatGraph`] to [`IntegerGraph`].
 //! * [`report`]: how well the integers follow the floats.

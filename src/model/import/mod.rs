@@ -1,6 +1,6 @@
 //! ONNX to a [`FloatGraph`].
 //!
-//! Read are the operators in [`OPERATORS`], of operator sets 7 to 28, on float32 tensors of static
+//! Read are the operators in `OPERATORS`, of operator sets 7 to 28, on float32 tensors of static
 //! shape with a batch of one. Whatever else the output depends on is refused with the name of the
 //! node: nothing is approximated or dropped. Nodes that no output depends on are ignored.
 //!

@@ -4,10 +4,10 @@
 //! A *step* holds consecutive layers of the network in topological order. The tensors that layers
 //! after a cut still read are *live* there and pass through the state. A *kind* is the shape of a
 //! step: steps with equal layers, wiring and live tensors share one. Layers with more weights than a
-//! step may have are split by output channels first ([`split`]).
+//! step may have are split by output channels first (`split.rs`).
 //!
 //! # Chains of dense layers
-//! For these, steps of one kind may also hold layers smaller than the kind's capacities ([`dense`]):
+//! For these, steps of one kind may also hold layers smaller than the kind's capacities (`dense.rs`):
 //! they are padded with zero rows, columns and biases.
 //!
 //! # Search
