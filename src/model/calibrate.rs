@@ -207,10 +207,10 @@ impl Calibration {
     ) -> Result<Self, ModelError> {
         graph.check()?;
         check_samples(graph, samples)?;
-        if let Method::Percentile(percent) = method {
-            if !PERCENTAGES.contains(&percent) {
-                return Err(ModelError::Percentile { got: percent });
-            }
+        if let Method::Percentile(percent) = method
+            && !PERCENTAGES.contains(&percent)
+        {
+            return Err(ModelError::Percentile { got: percent });
         }
         let classes = Classes::new(graph);
         let most = largest(graph, &classes, samples)?;

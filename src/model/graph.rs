@@ -563,7 +563,7 @@ impl FloatNode {
     fn check_linear(&self, linear: &Linear) -> Result<(), ModelError> {
         let (outputs, columns) = linear.weights.dim();
         let groups = linear.groups.max(1);
-        let whole = linear.planes.channels % groups == 0 && outputs % groups == 0;
+        let whole = linear.planes.channels.is_multiple_of(groups) && outputs % groups == 0;
         expect(self, "divisible groups", 1, usize::from(whole))?;
         let taken = (linear.planes.channels / groups).saturating_mul(linear.window.entries());
         expect(self, "inputs", taken, columns)?;

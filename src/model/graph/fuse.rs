@@ -24,7 +24,13 @@ pub(in crate::model) fn fuse(graph: FloatGraph) -> FloatGraph {
         nodes: graph.nodes,
     };
     // A pass either merges two operations, moves a clamp one operation forward, or is the last.
-    while (0..fusion.nodes.len()).fold(false, |changed, at| fusion.improve(at) || changed) {}
+    // Every node gets its turn, also after one has changed.
+    loop {
+        let changes = (0..fusion.nodes.len()).filter(|&at| fusion.improve(at));
+        if changes.count() == 0 {
+            break;
+        }
+    }
     let output = fusion.resolve(graph.output);
     let (nodes, output) = sweep(fusion.nodes, output);
     FloatGraph {

@@ -62,14 +62,12 @@ impl Importer {
 
     /// A constant that may be infinite.
     fn bound(&self, node: &Node, index: usize) -> Result<f64, ModelError> {
-        if let Value::Constant(constant) = self.operand(node, index)? {
-            if let super::Constant::Float(values) = constant.as_ref() {
-                if let (1, Some(value)) = (values.len(), values.first()) {
-                    if value.is_infinite() {
-                        return Ok(*value);
-                    }
-                }
-            }
+        if let Value::Constant(constant) = self.operand(node, index)?
+            && let super::Constant::Float(values) = constant.as_ref()
+            && let (1, Some(value)) = (values.len(), values.first())
+            && value.is_infinite()
+        {
+            return Ok(*value);
         }
         self.scalar(node, index)
     }

@@ -49,10 +49,10 @@ impl<'a> Tensors<'a> {
         }
         for (at, node) in graph.node.iter().enumerate() {
             for output in &node.output {
-                if node.op_type == "Constant" {
-                    if let Ok(constant) = Constant::of_node(&Node::new(node, at, 0)) {
-                        tensors.constants.insert(output, constant);
-                    }
+                if node.op_type == "Constant"
+                    && let Ok(constant) = Constant::of_node(&Node::new(node, at, 0))
+                {
+                    tensors.constants.insert(output, constant);
                 }
                 tensors.makers.insert(output, node);
             }
@@ -88,7 +88,7 @@ impl<'a> Tensors<'a> {
     }
 
     fn normalisation(&self, node: &NodeProto) -> Option<Pattern> {
-        let (&[ref centred, ref spread], "Div", "") = (
+        let ([centred, spread], "Div", "") = (
             node.input.as_slice(),
             node.op_type.as_str(),
             node.domain.as_str(),

@@ -48,10 +48,10 @@ impl Sliding {
             }
         };
         let stated = plane("kernel_shape")?;
-        if let (Some(stated), Some(kernel)) = (stated, kernel) {
-            if stated != kernel {
-                return Err(node.mismatched(&stated, &kernel));
-            }
+        if let (Some(stated), Some(kernel)) = (stated, kernel)
+            && stated != kernel
+        {
+            return Err(node.mismatched(&stated, &kernel));
         }
         let kernel = kernel.or(stated);
         let kernel = kernel.ok_or_else(|| node.misused("no kernel_shape".into(), REMEDY))?;

@@ -51,7 +51,7 @@ fn pieces(
 ) -> Result<Vec<Range<usize>>, ModelError> {
     let needed = |outputs| required(linear, outputs);
     if needed(linear.outputs) <= variables {
-        return Ok(vec![0..linear.outputs]);
+        return Ok(std::iter::once(0..linear.outputs).collect());
     }
     let refuse = || ModelError::LayerTooLarge {
         layer: node.name.clone(),
