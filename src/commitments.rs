@@ -27,6 +27,9 @@ use std::path::{Path, PathBuf};
 /// The largest file: 64 bytes a step.
 const LARGEST_FILE: u64 = 1 << 31;
 
+/// One a step that has weights.
+type StepCommitments<C> = Vec<Option<Commitment<<C as Cycle>::Primary>>>;
+
 /// What is kept.
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
@@ -134,7 +137,7 @@ impl<C: Cycle> Session<C> {
         digest: &[u8; 32],
         progress: &mut dyn Progress,
         rng: &mut R,
-    ) -> Result<Option<Vec<Option<Commitment<C::Primary>>>>, Error> {
+    ) -> Result<Option<StepCommitments<C>>, Error> {
         let kept = files::read_value(path, Kind::Commitments, C::NAME, LARGEST_FILE);
         let Ok(Kept::<C> {
             digest: found,

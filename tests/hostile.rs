@@ -102,6 +102,11 @@ fn checkpoints() {
 }
 
 #[test]
+fn private_files() {
+    attack("private_file", CASES);
+}
+
+#[test]
 fn openings() {
     attack("opening", CASES);
 }

@@ -1,8 +1,6 @@
 //! Quantised graphs against float graphs: the networks of examples/networks, bounds and errors.
 
-use foldnet::model::{
-    FloatGraph, LayerReport, Method, QuantiseOptions, Quantised, Report, Samples, json,
-};
+use foldnet::model::{FloatGraph, LayerReport, QuantiseOptions, Quantised, Report, Samples, json};
 use std::path::{Path, PathBuf};
 
 fn root(path: &str) -> PathBuf {

@@ -6,7 +6,7 @@
 //! * Witness of a row: `i` with `0 <= i < C`, where `C` is the number of columns, and the largest
 //!   value `m`, an activation.
 //! * Enforced: with the keys `k_j = C x_j + C - 1 - j` and `k = C m + C - 1 - i`, `k - k_j >= 0` for
-//!   every `j`, and `k` is one of the keys ([`crate::maximum`]).
+//!   every `j`, and `k` is one of the keys (`crate::maximum`).
 //!
 //! Keys order values by size and equal values by position, the first one largest, and no two are
 //! equal. So `k` is the key of the first largest value `x_j`. Then `C (m - x_j) = i - j`, over the

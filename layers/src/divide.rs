@@ -1,19 +1,19 @@
 //! Division of integers by a divisor that is a wire, rounded to nearest, ties up.
 //!
 //! * Formula: `q = floor((x + h) / s)` with `h = floor(s / 2)` and `s >= 1`, for `x` of both signs.
-//! * Witness, all in the first segment: a bit `b` with `s = 2 h + b`, and for each quotient the
-//!   remainder `r`.
-//! * Enforced: `0 <= h`, `b (1 - b) = 0`; for each quotient `r >= 0`, `s - 1 - r >= 0` and
-//!   `q s = x + h - r`.
-//! * Assumed: `s >= 1`, and `s`, `q` and `x` are integers in bounds whose products stay below half of
-//!   the modulus.
+//! * Witness, all in the first segment: a bit `b`, so that `h` is the form `(s - b) / 2`, and for each
+//!   quotient the remainder `r`.
+//! * Enforced: `b (1 - b) = 0`; for each quotient `r >= 0`, `s - 1 - r >= 0` and `q s = x + h - r`.
+//! * Assumed: `s`, `q` and `x` are integers in bounds whose products stay below a quarter of the
+//!   modulus.
 //!
-//! Under these bounds the equation holds over the integers, and `x + h = q s + r` with `0 <= r < s`
-//! determines `q` and `r` (Euclid). The two range checks of `r` alone imply `s >= 1`, because their
-//! sum `s - 1` is not negative.
+//! Under these bounds `2 x + s - b - 2 r = 2 q s` holds over the integers, so `s - b` is even and `h`
+//! is `floor(s / 2)` without a range check of its own. Then `x + h = q s + r` with `0 <= r < s`
+//! determines `q` and `r` (Euclid). The range checks of `r` imply `s >= 1`, because their sum `s - 1`
+//! is not negative.
 //!
-//! * Cost: for a divisor the limbs of `h` and one constraint; for a quotient twice the limbs of the
-//!   divisor and one constraint.
+//! * Cost: one constraint for a divisor; for a quotient twice the limbs of the divisor and one
+//!   constraint.
 
 use crate::range;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
@@ -38,11 +38,6 @@ pub(crate) struct Divisor<F: CircuitField> {
     pub odd: FirstWire<F>,
 }
 
-/// Lookups of a divisor up to `largest`.
-pub(crate) fn divisor_lookups(largest: u64) -> usize {
-    range::limbs(largest / 2).max(1)
-}
-
 /// Lookups of a remainder of a divisor up to `largest`.
 pub(crate) fn remainder_lookups(largest: u64) -> usize {
     2 * remainder_limbs(largest)
@@ -53,7 +48,7 @@ fn remainder_limbs(largest: u64) -> usize {
 }
 
 impl<F: CircuitField> Divisor<F> {
-    /// Splits a wire of the given value, at most `largest`, into `2 h + b`.
+    /// Makes a wire of the given value a divisor.
     ///
     /// # Errors
     /// Only those of the underlying system.
@@ -61,33 +56,11 @@ impl<F: CircuitField> Divisor<F> {
         segment: &mut FirstSegment<'_, F, CS>,
         wire: &FirstWire<F>,
         value: i64,
-        largest: u64,
     ) -> Result<Self, SynthesisError> {
-        let odd = segment.alloc("odd", from_i64(value.rem_euclid(2)))?;
-        let divisor = Divisor {
+        Ok(Divisor {
             value: wire.clone(),
-            odd,
-        };
-        let limbs = divisor_lookups(largest);
-        range::check_limbs(segment, "half", &divisor.half(), limbs)?;
-        Ok(divisor)
-    }
-
-    /// Allocates a divisor as `2 h + b`, and returns `h` with it: that a value is at most `largest`
-    /// is not enforced.
-    ///
-    /// # Errors
-    /// Only those of the underlying system.
-    pub fn alloc<CS: ConstraintSystem<F>>(
-        segment: &mut FirstSegment<'_, F, CS>,
-        value: i64,
-        largest: u64,
-    ) -> Result<(Self, FirstWire<F>), SynthesisError> {
-        let limbs = divisor_lookups(largest);
-        let half = range::alloc_limbs(segment, "half", value.div_euclid(2), limbs)?;
-        let odd = segment.alloc("odd", from_i64(value.rem_euclid(2)))?;
-        let value = half.add(&half).add(&odd);
-        Ok((Divisor { value, odd }, half))
+            odd: segment.alloc("odd", from_i64(value.rem_euclid(2)))?,
+        })
     }
 
     /// `h`.
@@ -132,7 +105,7 @@ impl<F: CircuitField> Divisor<F> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Divisor, divisor_lookups, remainder_lookups, rounded};
+    use super::{Divisor, remainder_lookups, rounded};
     use foldnet_gadgets::field::from_i64;
     use foldnet_gadgets::hash::{HashConstants, Tag};
     use foldnet_gadgets::mock::MockSystem;
@@ -140,6 +113,9 @@ mod tests {
     use foldnet_gadgets::transcript::TranscriptCircuit;
     use foldnet_gadgets::wire::Wire;
     use halo2curves::bn256::Fr;
+    use std::sync::LazyLock;
+
+    static CONSTANTS: LazyLock<HashConstants<Fr>> = LazyLock::new(HashConstants::default);
 
     /// `q`, `x`, `r`, `s` and the bit that is claimed of `s`.
     type Forged = (i64, i64, i64, i64, i64);
@@ -151,17 +127,14 @@ mod tests {
         let mut segment = FirstSegment::open(&mut cs);
         let [q, x, s_wire] = [("q", q), ("x", x), ("s", s)]
             .map(|(name, value)| segment.alloc(name, from_i64(value)).unwrap());
-        let divisor = Divisor::commit(&mut segment, &s_wire, odd, LARGEST).unwrap();
+        let divisor = Divisor::commit(&mut segment, &s_wire, odd).unwrap();
         let remainder = divisor.remainder(&mut segment, r, LARGEST).unwrap();
         let lookups = segment.close().unwrap();
-        assert_eq!(
-            lookups.len(),
-            divisor_lookups(LARGEST) + remainder_lookups(LARGEST)
-        );
+        assert_eq!(lookups.len(), remainder_lookups(LARGEST));
         divisor.constrain(&mut cs);
         divisor.constrain_quotient(&mut cs, &q, &x, &remainder);
         assert_eq!(cs.constraint_count(), 2);
-        let mut transcript = TranscriptCircuit::new(&HashConstants::default(), Tag::new("test"));
+        let mut transcript = TranscriptCircuit::new(&CONSTANTS, Tag::new("test"));
         transcript.absorb([&Wire::constant(Fr::from(3))]);
         lookups.constrain(&mut cs, &mut transcript).unwrap();
         cs.failures().into_iter().map(|f| f.path).collect()
@@ -206,8 +179,8 @@ mod tests {
         assert_eq!(rejections((14, 100, 4, 7, 1)), ["quotient"]);
         assert_eq!(rejections((-14, -100, 1, 7, 1)), Vec::<String>::new());
         assert_eq!(rejections((14, -100, 1, 7, 1)), ["quotient"]);
-        // A divisor that is no integer after halving, and a bit that is none.
-        assert_eq!(rejections((14, 100, 5, 7, 0)), ["quotient", LOOKUP]);
+        // The wrong bit makes a half that is no integer.
+        assert_eq!(rejections((14, 100, 5, 7, 0)), ["quotient"]);
         // No remainder fits a divisor of zero or below.
         assert_eq!(rejections((0, 0, 0, 0, 0)), [LOOKUP]);
         assert_eq!(rejections((0, 0, -1, -2, 0)), [LOOKUP]);
@@ -219,7 +192,7 @@ mod tests {
         let mut cs = MockSystem::<Fr>::default();
         let mut segment = FirstSegment::open(&mut cs);
         let s = segment.alloc("s", Fr::from(7)).unwrap();
-        let divisor = Divisor::commit(&mut segment, &s, 1, LARGEST).unwrap();
+        let divisor = Divisor::commit(&mut segment, &s, 1).unwrap();
         segment.close().unwrap();
         divisor.constrain(&mut cs);
         assert!(cs.failures().is_empty());

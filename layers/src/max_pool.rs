@@ -5,7 +5,7 @@
 //! * Shapes: the input is (batch, channels, height, width) or channels innermost; every channel is
 //!   pooled for itself.
 //! * Bounds: an output is one of the inputs. Every window reads at least one of them.
-//! * Enforced: no value of the window exceeds the output, which is one of them ([`crate::maximum`]).
+//! * Enforced: no value of the window exceeds the output, which is one of them (`crate::maximum`).
 //! * Assumed: the inputs are activations of `bits` bits, so that a difference that is not negative
 //!   fits the limbs of `bits` bits.
 //! * Cost of an output that reads `k` values: `k` lookups, twice as many above 8 bits, and `k - 1`
@@ -17,7 +17,7 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, same_width,
     whole_operand, wrong_trace,
 };
-use crate::window::{Window, within};
+use crate::window::{Axis, Window, within};
 use crate::{maximum, range, tensor};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
@@ -51,6 +51,16 @@ impl MaxPool {
     }
 }
 
+/// The fewest taps of an output along an axis that lie inside of the tensor.
+fn fewest_taps(axis: &Axis) -> usize {
+    let inside = |output| {
+        let taps = 0..axis.kernel;
+        taps.filter(|tap| axis.input(output, *tap).is_some())
+            .count()
+    };
+    (0..axis.outputs).map(inside).min().unwrap_or(0)
+}
+
 /// The values that a window reads.
 fn read<'a, T>(input: &'a [T], window: &'a [usize]) -> impl Iterator<Item = &'a T> {
     window.iter().filter_map(|position| input.get(*position))
@@ -68,8 +78,8 @@ impl IntegerLayer for MaxPool {
     }
 
     fn validate(&self, place: Place, bits: u32) -> Result<(), LayerError> {
-        let windows = self.planes.windows(place, &self.window)?;
-        let fewest = windows.iter().map(Vec::len).min().unwrap_or(0);
+        let axes = self.planes.check(place, &self.window)?;
+        let fewest = axes.iter().map(fewest_taps).product();
         let advice = "choose padding smaller than the window";
         let most = self.planes.len();
         within(place, "values of a window", (1, most), fewest, advice)?;

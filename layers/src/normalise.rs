@@ -8,14 +8,16 @@
 //! * Shapes: `x` and `y` are (rows, columns).
 //! * Bounds: `E >= 1`, so `s >= 1`. `V <= n^3 (2^bits - 1)^2 / 4 + E < 2^62` (Popoviciu's inequality).
 //!   `d_i^2 < V` makes `|d_i| <= s` and `|v_i| <= M`, which bounds what the clamp cuts off.
-//! * Witness of a row: `t`, `h` and `b` with `s = 2 h + b`, and `p = V - s^2`. Of a value: `y`, the
-//!   remainder `r` of the division, and `over` and `under` where `M` exceeds the clamp.
+//! * Witness of a row: `t`, `s` and `p = V - s^2`. Of a value: `y`, the remainder `r` of the division,
+//!   and `over` and `under` where `M` exceeds the clamp.
 //! * Enforced: `t` is the sum; `s^2 + p = V` with `0 <= p <= 2 s`, so `s^2 <= V < (s + 1)^2`;
-//!   `y + over - under` is the rounded quotient ([`crate::divide`]); `low <= y <= high`,
+//!   `y + over - under` is the rounded quotient (`crate::divide`); `low <= y <= high`,
 //!   `over (y - high) = 0`, `under (y - low) = 0`, which is the clamp as in [`crate::requantise`].
+//! * Why `s` needs no range check of its own: `c = 2 s` is the sum of `p` and `2 s - p`, an integer
+//!   that is small and not negative, and `c^2 = 4 (V - p)` makes it even.
 //! * Assumed: the inputs are activations of `bits` bits, so that all of these are equations of
 //!   integers.
-//! * Cost of a row of `n` values: `n + 3` constraints, the lookups of `h` and twice those of `2 s`.
+//! * Cost of a row of `n` values: `n + 3` constraints and twice the lookups of `2 s`.
 //!   Of a value: one constraint, the lookups of `y`, twice those of `s`, and two for each end of the
 //!   clamp that `M` exceeds by less than 256.
 
@@ -40,7 +42,7 @@ const LARGEST_VARIANCE: i128 = 1 << 62;
 /// Largest `M`.
 const LARGEST_MULTIPLIER: i64 = 1 << 32;
 
-/// Numbers that a row keeps besides those of its values: `t`, `s` and `p` in a trace; `t`, `h`, `b`
+/// Numbers that a row keeps besides those of its values: `t`, `s` and `p` in a trace; `t`, `s`, `b`
 /// and `p` as wires.
 const ROW_PARTS: usize = 3;
 const ROW_WIRES: usize = 4;
@@ -178,12 +180,13 @@ impl Normalise {
         };
         let total = segment.alloc("total", from_i64(*total))?;
         let bound = self.largest_root();
-        let (divisor, half) = Divisor::alloc(segment, *root, bound)?;
+        let root_wire = segment.alloc("root", from_i64(*root))?;
+        let divisor = Divisor::commit(segment, &root_wire, *root)?;
         let limbs = self.rest_limbs();
         let rest = range::alloc_limbs(segment, "rest of the root", *rest, limbs)?;
         let complement = divisor.value.add(&divisor.value).sub(&rest);
         range::check_limbs(segment, "complement of the rest", &complement, limbs)?;
-        let head = [total, half, divisor.odd.clone(), rest];
+        let head = [total, root_wire, divisor.odd.clone(), rest];
         wires.auxiliary.extend(head);
         let [over_limbs, under_limbs] = self.excess_limbs();
         for (i, (parts, output)) in parts.chunks(VALUE_PARTS).zip(outputs).enumerate() {
@@ -211,13 +214,13 @@ impl Normalise {
         row: &[FirstWire<F>],
         cs: &mut CS,
     ) -> Result<(), SynthesisError> {
-        let [total, half, odd, rest, parts @ ..] = parts else {
+        let [total, root, odd, rest, parts @ ..] = parts else {
             return Err(wrong_trace(Self::NAME, self.parts(), parts.len()));
         };
         let sum = FirstWire::sum(row);
         cs.enforce_equal(|| "total", total.wire(), sum.wire());
         let divisor = Divisor {
-            value: half.add(half).add(odd),
+            value: root.clone(),
             odd: odd.clone(),
         };
         divisor.constrain(cs);
@@ -226,8 +229,7 @@ impl Normalise {
         for (i, d) in deviations.iter().enumerate() {
             square.add_assign(&cs.product(|| format!("square {i}"), d.wire(), d.wire())?);
         }
-        let root = divisor.value.wire();
-        cs.enforce_product(|| "root", root, root, &square);
+        cs.enforce_product(|| "root", root.wire(), root.wire(), &square);
         let values = parts.chunks(VALUE_PARTS).zip(outputs);
         for (i, (deviation, (parts, output))) in deviations.iter().zip(values).enumerate() {
             let [remainder, over, under] = parts else {
@@ -382,7 +384,7 @@ impl IntegerLayer for Normalise {
         let value = range::lookups(self.width())
             + divide::remainder_lookups(bound)
             + excess.iter().sum::<usize>();
-        let row = divide::divisor_lookups(bound) + 2 * self.rest_limbs();
+        let row = 2 * self.rest_limbs();
         LayerCost {
             lookups: self.rows * (row + self.columns * value),
             constraints: self.rows * (3 + self.columns * (2 + clamp)),

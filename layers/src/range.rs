@@ -181,6 +181,9 @@ mod tests {
     use foldnet_gadgets::transcript::TranscriptCircuit;
     use foldnet_gadgets::wire::Wire;
     use halo2curves::bn256::Fr;
+    use std::sync::LazyLock;
+
+    static CONSTANTS: LazyLock<HashConstants<Fr>> = LazyLock::new(HashConstants::default);
 
     const MAXIMA: [u64; 17] = [
         1,
@@ -203,7 +206,7 @@ mod tests {
     ];
 
     fn accepts(cs: &mut MockSystem<Fr>, lookups: &ClosedLookups<Fr>) -> bool {
-        let mut transcript = TranscriptCircuit::new(&HashConstants::default(), Tag::new("test"));
+        let mut transcript = TranscriptCircuit::new(&CONSTANTS, Tag::new("test"));
         transcript.absorb([&Wire::constant(Fr::from(987_654_321))]);
         lookups.constrain(cs, &mut transcript).unwrap();
         cs.failures().is_empty()

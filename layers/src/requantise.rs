@@ -4,23 +4,27 @@
 //!   0 when `s = 0`. ReLU is the clamp with `low = 0`.
 //! * Bounds: `|y| < 2^accumulator_bits`, `accumulator_bits <= 62`, `s <= 62`.
 //! * Witness, all in the first segment: `q` with `low <= q <= high`, the remainder `r` with
-//!   `0 <= r < 2^s`, and what the clamp cuts off, `over >= 0` and `under >= 0`. The accumulator is
-//!   no variable but the linear form `y = (q + over - under) 2^s + r - h`.
-//! * Enforced: the ranges above by lookups; `over (q - high) = 0`; `under (q - low) = 0`.
+//!   `0 <= r < 2^s`, and what the clamp cuts off: its magnitude `m >= 0`, and `u`, which is `m` below
+//!   the clamp and 0 above it. The accumulator is no variable but the linear form
+//!   `y = (q + m - 2 u) 2^s + r - h`.
+//! * Enforced: the ranges of `q`, `r` and `m` by lookups; `m (q - high) + (high - low) u = 0`;
+//!   `u (q - low) = 0`. Where the accumulator bound rules out one side, its part is left out: without
+//!   values below, `y = (q + m) 2^s + r - h` and `m (q - high) = 0`; without values above,
+//!   `y = (q - m) 2^s + r - h` and `m (q - low) = 0`.
 //! * Assumed: whoever uses the accumulator ties it to the layer's inputs, and the lookups are
 //!   constrained.
 //!
-//! Every term is far below the modulus (`s` plus the width of `v` is below 130 bits), so the field
-//! element `y` determines the integers `v = q + over - under` and `r` (Euclidean division of `y +
-//! h`). If `low < high`, at most one of `over` and `under` is non-zero, because `q` is not both
-//! `high` and `low`, and three cases remain: neither, so `q = v` lies in the range; only `over`, so
-//! `q = high < v`; only `under`, so `q = low > v`. Each is the clamp, and they exclude one another,
-//! so all four numbers are unique. If `low = high`, the range alone fixes `q`, which has no
-//! variable, and `v - q = over - under` is unique; how it is split is not, but nothing reads the
-//! parts.
+//! Every term is far below the modulus (`s` plus the width of `v` is below 130 bits). Let `low <
+//! high`. If `q` is not `low`, the second constraint makes `u = 0`, and the first `m = 0` unless
+//! `q = high`; if `q = low`, the first makes `u = m`. So `u` needs no range, `e = m - 2 u` is an
+//! integer, and three cases remain: `e = 0`, only at `high` also `e > 0`, only at `low` also `e < 0`.
+//! The field element `y` determines the integers `v = q + e` and `r` (Euclidean division of `y + h`),
+//! and each case is the clamp: `q = v` in the range, `q = high < v`, `q = low > v`. They exclude one
+//! another, so all four numbers are unique. If `low = high`, the range alone fixes `q`, which has no
+//! variable; the other parts are not unique, but nothing reads them.
 //!
-//! * Cost of one value: the lookups of the ranges, at one constraint each, and a constraint for
-//!   each of `over` and `under` that the accumulator bound does not rule out.
+//! * Cost of one value: the lookups of the ranges, at one constraint each, and a constraint for each
+//!   end of the clamp that the accumulator bound does not rule out.
 
 use crate::error::{LayerError, Place};
 use crate::layer::{LayerCost, LayerTrace, LayerWires};
@@ -68,8 +72,17 @@ pub struct RequantiseWires<F: CircuitField> {
     pub quotient: FirstWire<F>,
     /// The accumulator `y`, a linear form.
     pub accumulator: FirstWire<F>,
-    over: Option<FirstWire<F>>,
-    under: Option<FirstWire<F>>,
+    excess: Excess<F>,
+}
+
+/// What the clamp cuts off, on the sides that the accumulator bound does not rule out.
+#[derive(Clone, Debug)]
+enum Excess<F: CircuitField> {
+    None,
+    Over(FirstWire<F>),
+    Under(FirstWire<F>),
+    /// `m` and `u`.
+    Both(FirstWire<F>, FirstWire<F>),
 }
 
 impl Requantise {
@@ -174,7 +187,8 @@ impl Requantise {
     /// Lookups of one value.
     pub fn lookups(&self) -> usize {
         let (over, under) = self.excess_limbs();
-        range::lookups(self.width()) + range::lookups(self.largest_remainder()) + over + under
+        let ranges = range::lookups(self.width()) + range::lookups(self.largest_remainder());
+        ranges + over.max(under)
     }
 
     /// Constraints of one value, without its lookups.
@@ -201,16 +215,7 @@ impl Requantise {
             parts.remainder,
             self.largest_remainder(),
         )?;
-        let (over_limbs, under_limbs) = self.excess_limbs();
-        let over = excess(segment, "over", parts.over, over_limbs)?;
-        let under = excess(segment, "under", parts.under, under_limbs)?;
-        let mut value = quotient.clone();
-        if let Some(over) = &over {
-            value = value.add(over);
-        }
-        if let Some(under) = &under {
-            value = value.sub(under);
-        }
+        let (value, excess) = self.commit_excess(segment, parts, &quotient)?;
         let accumulator = value
             .scale(F::from(1 << self.shift.min(62)))
             .add(&remainder)
@@ -218,8 +223,35 @@ impl Requantise {
         Ok(RequantiseWires {
             quotient,
             accumulator,
-            over,
-            under,
+            excess,
+        })
+    }
+
+    /// Allocates what the clamp cuts off; returns `v` with it.
+    fn commit_excess<F: CircuitField, CS: ConstraintSystem<F>>(
+        &self,
+        segment: &mut FirstSegment<'_, F, CS>,
+        parts: &Requantised,
+        quotient: &FirstWire<F>,
+    ) -> Result<(FirstWire<F>, Excess<F>), SynthesisError> {
+        let limbs = self.excess_limbs();
+        let magnitude = match limbs {
+            (_, 0) => parts.over,
+            (0, _) => parts.under,
+            _ => parts.over.wrapping_add(parts.under),
+        };
+        if limbs == (0, 0) {
+            return Ok((quotient.clone(), Excess::None));
+        }
+        let excess = range::alloc_limbs(segment, "excess", magnitude, limbs.0.max(limbs.1))?;
+        Ok(match limbs {
+            (_, 0) => (quotient.add(&excess), Excess::Over(excess)),
+            (0, _) => (quotient.sub(&excess), Excess::Under(excess)),
+            _ => {
+                let under = segment.alloc("under", from_i64(parts.under))?;
+                let value = quotient.add(&excess).sub(&under.scale(F::from(2)));
+                (value, Excess::Both(excess, under))
+            }
         })
     }
 
@@ -229,23 +261,24 @@ impl Requantise {
         cs: &mut CS,
         wires: &RequantiseWires<F>,
     ) {
-        let zero = Wire::zero();
         let distance = |end: i64| wires.quotient.wire().add_constant(-from_i64::<F>(end));
-        if let Some(over) = &wires.over {
-            cs.enforce_product(
-                || "over only at high",
-                over.wire(),
-                &distance(self.high),
-                &zero,
-            );
-        }
-        if let Some(under) = &wires.under {
-            cs.enforce_product(
-                || "under only at low",
-                under.wire(),
-                &distance(self.low),
-                &zero,
-            );
+        let only_at_low = |cs: &mut CS, under: &FirstWire<F>| {
+            let name = || "under only at low";
+            cs.enforce_product(name, under.wire(), &distance(self.low), &Wire::zero());
+        };
+        let only_at_high = |cs: &mut CS, excess: &FirstWire<F>, rest: &Wire<F>| {
+            let name = || "over only at high";
+            cs.enforce_product(name, excess.wire(), &distance(self.high), rest);
+        };
+        match &wires.excess {
+            Excess::None => {}
+            Excess::Over(excess) => only_at_high(cs, excess, &Wire::zero()),
+            Excess::Under(excess) => only_at_low(cs, excess),
+            Excess::Both(excess, under) => {
+                let width = F::from(self.width());
+                only_at_high(cs, excess, &under.wire().scale(-width));
+                only_at_low(cs, under);
+            }
         }
     }
 
@@ -314,18 +347,6 @@ impl Requantise {
             ..LayerCost::default()
         }
     }
-}
-
-fn excess<F: CircuitField, CS: ConstraintSystem<F>>(
-    segment: &mut FirstSegment<'_, F, CS>,
-    name: &str,
-    value: i64,
-    limbs: usize,
-) -> Result<Option<FirstWire<F>>, SynthesisError> {
-    if limbs == 0 {
-        return Ok(None);
-    }
-    range::alloc_limbs(segment, name, value, limbs).map(Some)
 }
 
 #[cfg(test)]
@@ -433,37 +454,60 @@ mod tests {
         }
     }
 
+    /// Whether the constraints allow magnitude `m` and `u` at a quotient, over the integers.
+    fn allowed(constants: &Requantise, quotient: i64, m: i64, u: i64) -> bool {
+        let (above, below) = (quotient - constants.high, quotient - constants.low);
+        match constants.excess_limbs() {
+            (0, 0) => m == 0 && u == 0,
+            (_, 0) => u == 0 && m * above == 0,
+            (0, _) => u == m && m * below == 0,
+            _ => m * above + (constants.high - constants.low) * u == 0 && u * below == 0,
+        }
+    }
+
     #[test]
     fn no_other_parts_satisfy_the_constraints() {
-        // Every assignment in the ranges: those that satisfy both constraints and give the same
+        // Every assignment in the ranges: those that satisfy the constraints and give the same
         // accumulator have the same quotient, and are unique unless the ends of the clamp are
         // equal.
         for constants in SMALL {
             let mut seen = std::collections::HashMap::new();
-            for quotient in constants.low..=constants.high {
-                for (over, under) in
-                    (0..24).flat_map(|over| (0..24).map(move |under| (over, under)))
-                {
-                    if over * (quotient - constants.high) != 0
-                        || under * (quotient - constants.low) != 0
-                    {
-                        continue;
-                    }
-                    for remainder in 0..1 << constants.shift {
-                        let parts = Requantised {
-                            quotient,
-                            remainder,
-                            over,
-                            under,
-                        };
-                        let y = constants.accumulator(&parts);
-                        let first = seen.entry(y).or_insert(parts);
-                        assert_eq!(first.quotient, quotient, "{constants:?} {y}");
-                        if constants.low < constants.high {
-                            assert_eq!(*first, parts, "{constants:?} {y}");
-                        }
+            let excesses = (0..24).flat_map(|m| (-24..48).map(move |u| (m, u)));
+            let quotients = constants.low..=constants.high;
+            for (quotient, (m, u)) in
+                quotients.flat_map(|q| excesses.clone().map(move |excess| (q, excess)))
+            {
+                if !allowed(&constants, quotient, m, u) {
+                    continue;
+                }
+                for remainder in 0..1 << constants.shift {
+                    let parts = Requantised {
+                        quotient,
+                        remainder,
+                        over: m - u,
+                        under: u,
+                    };
+                    let y = constants.accumulator(&parts);
+                    let first = seen.entry(y).or_insert(parts);
+                    assert_eq!(first.quotient, quotient, "{constants:?} {y}");
+                    if constants.low < constants.high {
+                        assert_eq!(*first, parts, "{constants:?} {y}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn honest_parts_satisfy_the_constraints() {
+        for constants in SMALL {
+            for y in 1 - bound(&constants)..bound(&constants) {
+                let parts = constants.evaluate(i128::from(y)).unwrap();
+                let m = parts.over + parts.under;
+                assert!(
+                    allowed(&constants, parts.quotient, m, parts.under),
+                    "{constants:?} {y}"
+                );
             }
         }
     }

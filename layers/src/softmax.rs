@@ -8,12 +8,12 @@
 //!   activation, so nothing is clamped; `S < 2^40`; `bits <= 12`.
 //! * Witness of a row: `m`, `S`; of a value: `e_i`, `y_i` and the remainder `r_i` of the division.
 //! * Enforced: the pairs `(m - x_i, e_i)` are rows of the table, so that no difference is negative,
-//!   and one difference is zero ([`crate::maximum`]); `S` is the sum; `y_i` is not negative and is
-//!   the rounded quotient ([`crate::divide`]).
+//!   and one difference is zero (`crate::maximum`); `S` is the sum; `y_i` is not negative and is
+//!   the rounded quotient (`crate::divide`).
 //! * Why `y_i` needs no exact range: the quotient is unique, and `e_i <= S` makes it at most `K`.
-//! * Cost of a row of `n` values: the lookups of `floor(S / 2)`, two constraints and `n - 1` (at
-//!   least one) for `m`. Of a value: a pair, one constraint, the lookups of `y`, and twice those of
-//!   `S`. Small tables keep `S` small: `S <= 2^16` costs four lookups, `S <= 2^8` two.
+//! * Cost of a row of `n` values: two constraints, and `n - 1` (at least one) for `m`. Of a value: a
+//!   pair, one constraint, the lookups of `y`, and twice those of `S`. Small tables keep `S` small:
+//!   `S <= 2^16` costs four lookups, `S <= 2^8` two.
 
 use crate::divide::{self, Divisor};
 use crate::error::{LayerError, Place};
@@ -127,7 +127,7 @@ impl Softmax {
         let largest = segment.alloc("largest", from_i64(*largest))?;
         let sum_wire = segment.alloc("sum", from_i64(*sum))?;
         let bound = self.largest_divisor();
-        let divisor = Divisor::commit(segment, &sum_wire, *sum, bound)?;
+        let divisor = Divisor::commit(segment, &sum_wire, *sum)?;
         let differences = maximum::differences(&largest, row);
         let head = [largest, sum_wire, divisor.odd.clone()];
         wires.auxiliary.extend(head);
@@ -298,9 +298,8 @@ impl IntegerLayer for Softmax {
     fn cost(&self) -> LayerCost {
         let bound = self.largest_divisor();
         let value = self.limbs() + divide::remainder_lookups(bound);
-        let row = divide::divisor_lookups(bound) + self.columns * value;
         LayerCost {
-            lookups: self.rows * row,
+            lookups: self.rows * self.columns * value,
             pairs: self.rows * self.columns,
             constraints: self.rows * (2 + maximum::constraints(self.columns) + self.columns),
         }

@@ -88,23 +88,42 @@ fn a_quotient_off_by_one_with_the_excess_compensated() {
             parts.quotient -= 1;
             parts.over += 1;
         };
+        let (over, under) = ("over only at high", "under only at low");
         assert_eq!(
             forge(&case, inside, raised),
-            [name(inside, "under only at low")]
+            [name(inside, over), name(inside, under)]
         );
-        assert_eq!(
-            forge(&case, inside, lowered),
-            [name(inside, "over only at high")]
-        );
-        assert_eq!(
-            forge(&case, above, lowered),
-            [name(above, "over only at high")]
-        );
+        assert_eq!(forge(&case, inside, lowered), [name(inside, over)]);
+        assert_eq!(forge(&case, above, lowered), [name(above, over)]);
         assert_eq!(
             forge(&case, below, raised),
-            [name(below, "under only at low")]
+            [name(below, over), name(below, under)]
         );
     }
+}
+
+#[test]
+fn an_excess_inside_the_clamp() {
+    // A magnitude of 255 with u = 127 - q satisfies the first constraint at every quotient. The value
+    // is q + 255 - 2 u = 3 q + 1, which another quotient fits only in the clamp.
+    for seed in 0..20 {
+        let case = case(seed, &[6, 40], PLAIN);
+        let inside = case.trace.layers[0]
+            .requantised
+            .iter()
+            .position(|parts| (parts.over, parts.under) == (0, 0) && (parts.quotient - 1) % 3 == 0);
+        let Some(inside) = inside else {
+            continue;
+        };
+        let failed = forge(&case, inside, |parts| {
+            parts.quotient = (parts.quotient - 1) / 3;
+            parts.under = PLAIN.high - parts.quotient;
+            parts.over = 255 - parts.under;
+        });
+        assert_eq!(failed, [name(inside, "under only at low")]);
+        return;
+    }
+    panic!("no output fits");
 }
 
 #[test]
@@ -119,7 +138,10 @@ fn excess_on_both_sides() {
         forge(&case, inside, both),
         [name(inside, over), name(inside, under)]
     );
-    assert_eq!(forge(&case, above, both), [name(above, under)]);
+    assert_eq!(
+        forge(&case, above, both),
+        [name(above, over), name(above, under)]
+    );
     assert_eq!(forge(&case, below, both), [name(below, over)]);
 }
 
@@ -179,8 +201,10 @@ fn a_wrap_modulo_the_field() {
     let inverse: Fr = power_of_two::<Fr>(params.shift).invert().unwrap();
     let mut shift = |part: &str, by: Fr| {
         let path = format!("layer 0/output {above}/{part}");
-        // Each variable before the multiplicities is looked up once, in the order of allocation.
-        let index = paths.iter().position(|other| *other == path).unwrap();
+        // Each variable before the multiplicities but `under` is looked up once, in the order of
+        // allocation.
+        let before = paths.iter().take_while(|other| **other != path);
+        let index = before.filter(|other| !other.ends_with("/under")).count();
         let lookup = format!("lookups/value {index} inverse");
         let system = &mut checked.system;
         let denominator: Fr = system.get(&lookup).unwrap().invert().unwrap() + by;
@@ -189,7 +213,7 @@ fn a_wrap_modulo_the_field() {
         assert!(system.set(&lookup, denominator.invert().unwrap()));
     };
     shift("remainder 0", Fr::ONE);
-    shift("over 0", -inverse);
+    shift("excess 0", -inverse);
     assert_eq!(checked.rejections(), [LOOKUP]);
 }
 

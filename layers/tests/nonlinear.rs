@@ -467,8 +467,9 @@ fn a_wrong_matrix_product() {
             t.requantised[clamped].quotient += 1;
             t.requantised[clamped].under += 1;
         });
-        let expected = step(&format!("output {clamped}/under only at low"));
-        assert_eq!(unclamped, [expected]);
+        let expected = ["over only at high", "under only at low"]
+            .map(|end| step(&format!("output {clamped}/{end}")));
+        assert_eq!(unclamped, expected);
     }
 }
 
@@ -630,33 +631,45 @@ fn a_softmax_relative_to_another_value() {
 #[test]
 fn a_share_that_is_no_integer() {
     // The remainder grows by one and the share shrinks by 1 / S, a field element that is no small
-    // integer: the quotient holds, only the lookup can tell.
+    // integer: the quotient holds, only the lookup of the share can tell.
     let (case, sum) = shares();
     let failed = case.shift(&[
         ("row 0/value 0/remainder 0", Fr::ONE),
+        ("row 0/value 0/remainder complement 0", -Fr::ONE),
         ("row 0/value 0/output 0", -inverse(sum)),
     ]);
     assert_eq!(failed, [LOOKUP]);
 }
 
+/// Shifts the bit of a row's divisor, and every remainder of its values by as much as its half.
+fn shift_half(case: &Case, values: usize, bit: i64, remainder: Fr) -> Vec<String> {
+    let mut changes = vec![("row 0/odd".to_string(), Fr::from(bit.unsigned_abs()))];
+    if bit < 0 {
+        changes[0].1 = -changes[0].1;
+    }
+    for i in 0..values {
+        let name = format!("row 0/value {i}/remainder");
+        changes.push((format!("{name} 0"), remainder));
+        changes.push((format!("{name} complement 0"), -remainder));
+    }
+    let changes: Vec<_> = changes
+        .iter()
+        .map(|(path, by)| (path.as_str(), *by))
+        .collect();
+    case.shift(&changes)
+}
+
 #[test]
 fn another_half_of_the_sum() {
-    // With b + 2 for the bit b the half is one less, and so is what every remainder has to be.
-    let (case, _) = shares();
-    let remainders = case.trace.layers[0].auxiliary.clone();
+    let (case, sum) = shares();
+    let remainders = &case.trace.layers[0].auxiliary;
     assert!([3, 5, 7].iter().all(|i| remainders[*i] % 256 > 0));
-    let one = -Fr::ONE;
-    let failed = case.shift(&[
-        ("row 0/odd", Fr::from(2)),
-        ("row 0/half 0", one),
-        ("row 0/value 0/remainder 0", one),
-        ("row 0/value 1/remainder 0", one),
-        ("row 0/value 2/remainder 0", one),
-        ("row 0/value 0/remainder complement 0", Fr::ONE),
-        ("row 0/value 1/remainder complement 0", Fr::ONE),
-        ("row 0/value 2/remainder complement 0", Fr::ONE),
-    ]);
-    assert_eq!(failed, [step("row 0/odd")]);
+    // With b + 2 for the bit b the half is one less, and so is what every remainder has to be.
+    assert_eq!(shift_half(&case, 3, 2, -Fr::ONE), [step("row 0/odd")]);
+    // With the other bit neither the half nor a remainder is an integer.
+    let other = 1 - 2 * (sum % 2);
+    let remainder = if other < 0 { inverse(2) } else { -inverse(2) };
+    assert_eq!(shift_half(&case, 3, other, remainder), [LOOKUP]);
 }
 
 #[test]
@@ -820,25 +833,13 @@ fn a_wrong_sum_root_or_variance() {
 
 #[test]
 fn another_half_of_the_root() {
-    // With b + 2 for the bit b and h - 1 the root is the same, and every remainder one less.
     let n = normalised();
     let parts = &n.case.trace.layers[0].auxiliary;
-    assert!(parts[1] / 2 % 256 > 0);
-    let mut changes = vec![
-        ("row 0/odd".to_string(), Fr::from(2)),
-        ("row 0/half 0".to_string(), -Fr::ONE),
-    ];
-    for i in 0..5 {
-        assert!(parts[3 + 3 * i] % 256 > 0, "{parts:?}");
-        let remainder = format!("row 0/value {i}/remainder");
-        changes.push((format!("{remainder} 0"), -Fr::ONE));
-        changes.push((format!("{remainder} complement 0"), Fr::ONE));
-    }
-    let changes: Vec<_> = changes
-        .iter()
-        .map(|(path, by)| (path.as_str(), *by))
-        .collect();
-    assert_eq!(n.case.shift(&changes), [step("row 0/odd")]);
+    assert!((0..5).all(|i| parts[3 + 3 * i] % 256 > 0), "{parts:?}");
+    assert_eq!(shift_half(&n.case, 5, 2, -Fr::ONE), [step("row 0/odd")]);
+    let other = 1 - 2 * (parts[1] % 2);
+    let remainder = if other < 0 { inverse(2) } else { -inverse(2) };
+    assert_eq!(shift_half(&n.case, 5, other, remainder), [LOOKUP]);
 }
 
 #[test]
@@ -901,13 +902,20 @@ fn a_clamp_that_does_not_clamp_or_clamps_too_much() {
 
 #[test]
 fn an_excess_that_is_no_integer() {
+    // As with shares: the excess takes what the remainder does not, at either end of the clamp.
     let n = normalised();
     let root = n.case.trace.layers[0].auxiliary[1];
-    let failed = n.case.shift(&[
-        ("row 0/value 3/remainder 0", Fr::ONE),
-        ("row 0/value 3/over 0", -inverse(root)),
-    ]);
-    assert_eq!(failed, [LOOKUP]);
+    for (value, excess, by) in [(3, "over", -inverse(root)), (1, "under", inverse(root))] {
+        let failed = n.case.shift(&[
+            (&format!("row 0/value {value}/remainder 0"), Fr::ONE),
+            (
+                &format!("row 0/value {value}/remainder complement 0"),
+                -Fr::ONE,
+            ),
+            (&format!("row 0/value {value}/{excess} 0"), by),
+        ]);
+        assert_eq!(failed, [LOOKUP], "{excess}");
+    }
 }
 
 #[test]
@@ -995,4 +1003,93 @@ fn rows_too_long_for_an_index_are_refused() {
     );
     assert!(refusal(arg_max(0, 8), 8).contains("inputs"));
     assert!(refusal(arg_max(5, 8), 7).contains("bits of the layer"));
+}
+
+// Together.
+
+/// Self-attention on `x` of 4 tokens with 3 features, normalised, and the largest feature of each
+/// token.
+fn attention(batch: usize) -> GraphShape {
+    let scores = mat_mul([batch, 4, 3, 4], true);
+    let mixed = mat_mul([batch, 4, 4, 3], false);
+    let shares = Softmax {
+        rows: 4 * batch,
+        ..softmax(4, 8, 1000.0)
+    };
+    let normalised = Normalise {
+        rows: 4 * batch,
+        ..normalise(3, 8, 150)
+    };
+    let largest = ArgMax {
+        rows: 4 * batch,
+        ..arg_max(3, 8)
+    };
+    let node = |layer: Layer, operands: &[usize]| Node {
+        layer,
+        operands: operands.to_vec(),
+    };
+    GraphShape {
+        inputs: vec![12 * batch],
+        nodes: vec![
+            node(scores.into(), &[0, 0]),
+            node(shares.into(), &[1]),
+            node(mixed.into(), &[2, 0]),
+            node(normalised.into(), &[3]),
+            node(largest.into(), &[4]),
+        ],
+        outputs: vec![4, 5],
+        batch,
+        bits: 8,
+        weight_variables: 0,
+        ends_inference: true,
+    }
+}
+
+#[test]
+fn attention_of_several_inferences_in_one_step() {
+    let mut random = Random::new(8);
+    let shape = attention(2);
+    assert_eq!(shape, attention(1).repeated(2));
+    let inputs = vec![input(&mut random, 24, 8)];
+    let weights = pack(&shape, &[]).unwrap();
+    let trace = evaluate(&shape, &weights, &inputs).unwrap();
+    let case = Case { shape, trace };
+    case.check();
+    let outputs = case.trace.outputs(&case.shape);
+    for (half, slice) in inputs[0].chunks(12).enumerate() {
+        let trace = evaluate(&attention(1), &weights, &[slice.to_vec()]).unwrap();
+        for (all, one) in outputs.iter().zip(trace.outputs(&attention(1))) {
+            assert_eq!(all[half * one.len()..][..one.len()], one);
+        }
+    }
+}
+
+/// Lookups, pairs and other constraints.
+fn cost(layer: impl Into<Layer>) -> [usize; 3] {
+    let cost = layer.into().cost();
+    [cost.lookups, cost.pairs, cost.constraints]
+}
+
+#[test]
+fn costs_are_those_of_the_headers() {
+    // One output of four 8-bit values; above 8 bits differences have two limbs.
+    let pool = |bits| cost(max_pool([1, 2, 2], Window::tiles([2, 2]), bits));
+    assert_eq!((pool(8), pool(9)), ([4, 0, 3], [8, 0, 3]));
+    assert_eq!(cost(table(8, |x| x)), [0, 4, 0]);
+    // Ten scores: two limbs a difference; index and value in range.
+    assert_eq!(cost(arg_max(10, 8)), [2 * 10 + 2 + 1, 0, 9]);
+    // 2 rows of 16 values with a sum below 2^16: share and twice two limbs of the remainder.
+    assert_eq!(
+        cost(softmax(16, 8, 4000.0)),
+        [32 * 5, 32, 32 + 2 * (15 + 2)]
+    );
+    // 2 rows of 64 values: roots up to 65 280, output, two limbs twice, both ends of the clamp.
+    let layer = normalise(64, 8, 300);
+    assert_eq!(cost(layer), [128 * 7 + 2 * 6, 0, 128 * 4 + 2 * 3]);
+    // An output: 1 lookup of the value, 3 of the remainder, 2 at each end of the clamp.
+    let layer = mat_mul([1, 8, 16, 8], false);
+    let (lookups, clamp) = (layer.requantise.lookups(), layer.requantise.constraints());
+    let products = 8 * 8 + 8 * 16 + 16 * 8 - 16;
+    assert_eq!(cost(layer), [64 * lookups, 0, 64 * clamp + products]);
+    assert_eq!((lookups, clamp), (1 + 3 + 4, 2));
 }

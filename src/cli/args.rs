@@ -33,6 +33,8 @@ pub enum Command {
     Inspect(Inspect),
     /// Turn an ONNX model into an integer program that can be proven.
     Compile(Compile),
+    /// Check every constraint of every step for an input, without proving.
+    Mock(Mock),
     /// Prove what a program gives for an input.
     Prove(Prove),
     /// Prove what a program gives for every input of a directory.
@@ -123,6 +125,23 @@ pub struct Inspect {
     pub json: Option<PathBuf>,
 }
 
+/// Options of `mock`.
+#[derive(Args, Debug)]
+pub struct Mock {
+    /// The program.
+    #[arg(value_name = "MODEL.fold")]
+    pub model: PathBuf,
+    /// The input.
+    #[arg(long, value_name = "INPUT.json")]
+    pub input: PathBuf,
+    /// Clamp values outside of the calibrated range instead of refusing them.
+    #[arg(long)]
+    pub saturate: bool,
+    /// Write the numbers as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
 /// Options of `compile`.
 #[derive(Args, Debug)]
 pub struct Compile {
@@ -150,6 +169,10 @@ pub struct Compile {
     #[arg(long, value_name = "N", default_value_t = 20)]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=22))]
     pub step_variables: u8,
+    /// Inferences that every step carries: `batch --aggregate` then proves that many at once.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub batch: u16,
     /// Make steps so small that proving takes at most this much memory, 800M or 1.5G, or refuse.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,

@@ -32,6 +32,11 @@ pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
             .with_context(|| options.samples.display().to_string())?;
         let plan = PlanOptions {
             max_weight_variables: options.step_variables.into(),
+            batch: options.batch.into(),
+            max_constraints: match options.proof {
+                ProofKind::Groth16 => PlanOptions::default().max_constraints,
+                ProofKind::Folded | ProofKind::Spartan => artefact::MAX_CONSTRAINTS,
+            },
             ..PlanOptions::default()
         };
         let budget = options.memory.map(|bytes| (bytes, options.proof));

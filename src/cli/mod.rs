@@ -11,6 +11,7 @@ mod estimate;
 mod export;
 mod inspect;
 mod keys;
+mod mock;
 mod output;
 mod private;
 pub mod progress;
@@ -88,6 +89,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Demo(options) => demo::run(options, cache),
         Command::Inspect(options) => inspect::run(options),
         Command::Compile(options) => compile::run(options),
+        Command::Mock(options) => mock::run(options),
         Command::Prove(options) => prove::run(options, cache),
         Command::Batch(options) => batch::run(options, cache),
         Command::Verify(options) => verify::run(options, cache),

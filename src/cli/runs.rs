@@ -183,7 +183,7 @@ impl Watch<'_> {
         let Some(checkpoint) = self.checkpoint.as_deref_mut() else {
             return;
         };
-        if !checkpoint.is_due(index) && !(last && !checkpoint.is_at(index)) {
+        if !checkpoint.is_due(index) && (!last || checkpoint.is_at(index)) {
             return;
         }
         let clock = Instant::now();

@@ -12,5 +12,6 @@ pub mod params;
 pub mod prover;
 pub mod r1cs;
 pub(crate) mod recursion;
+pub(crate) mod sparse;
 pub mod state;
 pub mod verifier;

@@ -7,16 +7,19 @@
 //! of the CycleFold circuit one.
 
 use crate::fold::error::FoldError;
+use crate::fold::sparse::{Builder, Sparse};
 use crate::key::CommitmentKey;
 use ff::Field;
 use foldnet_compress::shape::ShapeError;
 use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::field::to_bytes;
 use foldnet_gadgets::system::Matrices;
-use nova_snark::r1cs::{R1CSShape, SparseMatrix};
 use rand_core::{CryptoRng, RngCore};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+/// Rows that are multiplied in one task.
+const ROWS_TASK: usize = 256;
 
 /// A relaxed instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +101,9 @@ pub struct CrossTerm<E: CurveEngine> {
 /// The shape of an R1CS whose variables are divided into segments.
 #[derive(Clone, Debug)]
 pub struct Shape<E: CurveEngine> {
-    r1cs: R1CSShape<E>,
+    matrices: [Sparse; 3],
+    coefficients: Vec<E::Scalar>,
+    inputs: usize,
     segments: Vec<usize>,
 }
 
@@ -106,8 +111,8 @@ impl<E: CurveEngine> Shape<E> {
     /// The shape of `matrices` with the given segment lengths.
     ///
     /// # Errors
-    /// [`FoldError::Shape`] when the lengths do not add up to the number of variables, or an entry
-    /// lies outside the matrices.
+    /// [`FoldError::Length`] when the lengths do not add up to the number of variables;
+    /// [`FoldError::Shape`] when an entry lies outside the matrices, or entries are not in order.
     pub fn new(matrices: Matrices<E::Scalar>, segments: Vec<usize>) -> Result<Self, FoldError> {
         let total: usize = segments.iter().sum();
         if total != matrices.variables {
@@ -119,22 +124,20 @@ impl<E: CurveEngine> Shape<E> {
             });
         }
         let columns = matrices.variables + 1 + matrices.inputs;
-        let sparse = |entries: &[_]| SparseMatrix::new(entries, matrices.rows, columns);
-        let r1cs = R1CSShape::new(
-            matrices.rows,
-            matrices.variables,
-            matrices.inputs,
-            sparse(&matrices.a),
-            sparse(&matrices.b),
-            sparse(&matrices.c),
-        )
-        .map_err(|e| FoldError::Shape(e.to_string()))?;
-        Ok(Shape { r1cs, segments })
+        let mut builder = Builder::new(matrices.rows, columns);
+        let [a, b, c] =
+            [matrices.a, matrices.b, matrices.c].map(|entries| builder.matrix(&entries));
+        Ok(Shape {
+            matrices: [a?, b?, c?],
+            coefficients: builder.into_coefficients(),
+            inputs: matrices.inputs,
+            segments,
+        })
     }
 
     /// Number of constraints.
     pub fn rows(&self) -> usize {
-        self.r1cs.num_cons()
+        self.matrices[0].rows()
     }
 
     /// Lengths of the witness segments.
@@ -144,7 +147,7 @@ impl<E: CurveEngine> Shape<E> {
 
     /// Number of non-zero entries of the three matrices.
     pub fn entries(&self) -> usize {
-        self.r1cs.A().len() + self.r1cs.B().len() + self.r1cs.C().len()
+        self.matrices.iter().map(Sparse::len).sum()
     }
 
     /// Length of the longest vector that is committed.
@@ -162,22 +165,21 @@ impl<E: CurveEngine> Shape<E> {
     /// # Errors
     /// [`ShapeError`] for dimensions that no circuit here has.
     pub fn layout(&self) -> Result<foldnet_compress::shape::Shape<E::Scalar>, ShapeError> {
-        let r1cs = &self.r1cs;
-        let entries = |matrix: &SparseMatrix<E::Scalar>| matrix.iter().collect::<Vec<_>>();
-        let matrices = [r1cs.A(), r1cs.B(), r1cs.C()].map(entries);
+        let entries = |matrix: &Sparse| matrix.iter(&self.coefficients).collect::<Vec<_>>();
+        let matrices = self.matrices.each_ref().map(entries);
         let segments = self.segments.clone();
-        foldnet_compress::shape::Shape::new(self.rows(), segments, r1cs.num_io(), matrices)
+        foldnet_compress::shape::Shape::new(self.rows(), segments, self.inputs, matrices)
     }
 
     /// A digest of the matrices and of the segment lengths, as bytes to hash.
     pub fn absorb_into(&self, hasher: &mut impl sha2::Digest) {
-        let dimensions = [self.rows(), self.r1cs.num_io(), self.segments.len()];
+        let dimensions = [self.rows(), self.inputs, self.segments.len()];
         for number in dimensions.iter().chain(&self.segments) {
             hasher.update((*number as u64).to_le_bytes());
         }
-        for matrix in [self.r1cs.A(), self.r1cs.B(), self.r1cs.C()] {
+        for matrix in &self.matrices {
             hasher.update((matrix.len() as u64).to_le_bytes());
-            for (row, column, value) in matrix.iter() {
+            for (row, column, value) in matrix.iter(&self.coefficients) {
                 hasher.update((row as u64).to_le_bytes());
                 hasher.update((column as u64).to_le_bytes());
                 hasher.update(to_bytes(&value));
@@ -192,7 +194,7 @@ impl<E: CurveEngine> Shape<E> {
         u: E::Scalar,
         x: &[E::Scalar],
     ) -> Vec<E::Scalar> {
-        let mut z = Vec::with_capacity(self.r1cs.num_vars() + 1 + x.len());
+        let mut z = Vec::with_capacity(self.columns());
         for segment in segments {
             z.extend_from_slice(segment);
         }
@@ -201,17 +203,34 @@ impl<E: CurveEngine> Shape<E> {
         z
     }
 
-    /// `A z`, `B z`, `C z`, after checking the length of `z`.
-    #[allow(clippy::type_complexity)]
-    fn multiply(
+    /// Variables, the constant one, public inputs.
+    fn columns(&self) -> usize {
+        self.segments.iter().sum::<usize>() + 1 + self.inputs
+    }
+
+    /// `combine(i, (A z)_i, (B z)_i, (C z)_i)` for every row `i`, after checking the length of `z`.
+    fn multiply<T: Send>(
         &self,
         z: &[E::Scalar],
-    ) -> Result<(Vec<E::Scalar>, Vec<E::Scalar>, Vec<E::Scalar>), FoldError> {
-        let expected = self.r1cs.num_vars() + 1 + self.r1cs.num_io();
-        check_length("assignment", expected, z.len())?;
-        self.r1cs
-            .multiply_vec(z)
-            .map_err(|e| FoldError::Shape(e.to_string()))
+        combine: impl Fn(usize, [E::Scalar; 3]) -> T + Sync,
+    ) -> Result<Vec<T>, FoldError> {
+        check_length("assignment", self.columns(), z.len())?;
+        let row = |i| {
+            let product = |matrix: &Sparse| matrix.row_product(i, &self.coefficients, z);
+            combine(i, self.matrices.each_ref().map(product))
+        };
+        let rows = (0..self.rows()).into_par_iter().with_min_len(ROWS_TASK);
+        Ok(rows.map(row).collect())
+    }
+
+    /// The first row for which `holds(i, (A z)_i, (B z)_i, (C z)_i)` is false.
+    fn first_violation(
+        &self,
+        z: &[E::Scalar],
+        holds: impl Fn(usize, [E::Scalar; 3]) -> bool + Sync,
+    ) -> Result<Option<usize>, FoldError> {
+        let satisfied = self.multiply(z, holds)?;
+        Ok(satisfied.iter().position(|satisfied| !satisfied))
     }
 
     fn check_segments(&self, segments: &[Vec<E::Scalar>]) -> Result<(), FoldError> {
@@ -256,11 +275,8 @@ impl<E: CurveEngine> Shape<E> {
             .zip(&other)
             .for_each(|(z, other)| *z += other);
         let u = running.0.u + E::Scalar::ONE;
-        let (mut vector, b, c) = self.multiply(&z)?;
-        vector
-            .par_iter_mut()
-            .zip(b.par_iter().zip(&c).zip(&running.1.error))
-            .for_each(|(a, ((b, c), error))| *a = *a * b - u * c - error);
+        let error = &running.1.error;
+        let vector = self.multiply(&z, |i, [a, b, c]| a * b - u * c - error[i])?;
         let blind = E::Scalar::random(rng);
         let commitment = Commitment::new(key.commit(&vector, blind)?);
         Ok(CrossTerm {
@@ -284,11 +300,11 @@ impl<E: CurveEngine> Shape<E> {
     ) -> Result<(), FoldError> {
         self.check_segments(&witness.segments)?;
         check_length("error vector", self.rows(), witness.error.len())?;
-        check_length("public input", self.r1cs.num_io(), instance.x.len())?;
+        check_length("public input", self.inputs, instance.x.len())?;
         let z = self.assemble(&witness.segments, instance.u, &instance.x);
-        let (a, b, c) = self.multiply(&z)?;
-        let rows = a.par_iter().zip(&b).zip(&c).zip(&witness.error);
-        if let Some(row) = rows.position_first(|(((a, b), c), e)| *a * b != instance.u * c + e) {
+        let (u, error) = (instance.u, &witness.error);
+        let holds = |i: usize, [a, b, c]: [E::Scalar; 3]| a * b == u * c + error[i];
+        if let Some(row) = self.first_violation(&z, holds)? {
             return Err(FoldError::Unsatisfied {
                 what,
                 detail: format!("constraint {row}"),
@@ -323,10 +339,10 @@ impl<E: CurveEngine> Shape<E> {
         what: &'static str,
     ) -> Result<(), FoldError> {
         self.check_segments(&witness.segments)?;
-        check_length("public input", self.r1cs.num_io(), fresh.x.len())?;
+        check_length("public input", self.inputs, fresh.x.len())?;
         let z = self.assemble(&witness.segments, E::Scalar::ONE, &fresh.x);
-        let (a, b, c) = self.multiply(&z)?;
-        if let Some(row) = (0..self.rows()).find(|i| a[*i] * b[*i] != c[*i]) {
+        let holds = |_, [a, b, c]: [E::Scalar; 3]| a * b == c;
+        if let Some(row) = self.first_violation(&z, holds)? {
             return Err(FoldError::Unsatisfied {
                 what,
                 detail: format!("constraint {row}"),
@@ -368,14 +384,11 @@ impl<E: CurveEngine> Shape<E> {
             .map(|n| (0..*n).map(|_| scalar(mask)).collect())
             .collect();
         let u = scalar(mask);
-        let x: Vec<E::Scalar> = (0..self.r1cs.num_io()).map(|_| scalar(mask)).collect();
+        let x: Vec<E::Scalar> = (0..self.inputs).map(|_| scalar(mask)).collect();
         let blinds: Vec<E::Scalar> = segments.iter().map(|_| scalar(true)).collect();
         let error_blind = scalar(true);
-        let (mut error, b, c) = self.multiply(&self.assemble(&segments, u, &x))?;
-        error
-            .par_iter_mut()
-            .zip(b.par_iter().zip(&c))
-            .for_each(|(a, (b, c))| *a = *a * b - u * c);
+        let z = self.assemble(&segments, u, &x);
+        let error = self.multiply(&z, |_, [a, b, c]| a * b - u * c)?;
         let commit =
             |v: &[E::Scalar], blind| Ok::<_, FoldError>(Commitment::new(key.commit(v, blind)?));
         let instance = Instance {

@@ -23,7 +23,7 @@ pub enum ModelError {
         /// The node's name; empty when the error is about the whole network.
         node: String,
         /// What is wrong.
-        source: foldnet_layers::LayerError,
+        source: Box<foldnet_layers::LayerError>,
     },
     /// A file could not be read.
     #[error("cannot read {path}: {source}; check the path and its permissions")]

@@ -112,7 +112,7 @@ impl IntegerGraph {
         let node = source.place().and_then(|place| self.nodes.get(place.index));
         ModelError::Layer {
             node: node.map_or_else(String::new, |node| node.name.clone()),
-            source,
+            source: Box::new(source),
         }
     }
 }
@@ -163,11 +163,11 @@ impl From<&IntegerGraph> for IntegerGraph {
 impl From<&IntegerNetwork> for IntegerGraph {
     /// The chain of dense layers as a graph, with exact accumulator bounds.
     fn from(network: &IntegerNetwork) -> Self {
-        let mut range = tensor::range(network.bits);
+        // The same for every layer, so that networks of equal shapes share an architecture more often.
+        let range = tensor::range(network.bits);
         let node = |(index, layer): (usize, &IntegerDense)| {
             let (outputs, inputs) = layer.weights.dim();
             let bound = accumulator_bits(&layer.weights, &layer.bias, range.0, range.1);
-            range = (layer.low, layer.high);
             let requantise = Requantise {
                 shift: layer.shift,
                 low: layer.low,

@@ -150,14 +150,14 @@ fn dense(width: usize, low: i64) -> Layer {
     Linear::dense(width, width, requantise).into()
 }
 
-/// Two kinds of about 60,000 constraints: 19 layers of 128 units each.
+/// Two kinds of about 60,000 constraints: 23 layers of 128 units each.
 fn large() -> Architecture {
     let kind = |ends_inference| {
-        let layer = |i| dense(128, if ends_inference && i == 18 { -128 } else { 0 });
+        let layer = |i| dense(128, if ends_inference && i == 22 { -128 } else { 0 });
         GraphShape {
             weight_variables: 19,
             ends_inference,
-            ..graph::chain((0..19).map(layer).collect(), 8)
+            ..graph::chain((0..23).map(layer).collect(), 8)
         }
     };
     let edge = Tensor {

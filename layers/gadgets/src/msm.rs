@@ -255,9 +255,16 @@ mod tests {
             match sort {
                 0 => F::random(&mut *rng),
                 1 => F::from(word % 256),
-                2 => few[word as usize % 3] * if word % 2 == 0 { F::ONE } else { -F::ONE },
+                2 => {
+                    few[word as usize % 3]
+                        * if word.is_multiple_of(2) {
+                            F::ONE
+                        } else {
+                            -F::ONE
+                        }
+                }
                 3 => [F::ZERO, F::ONE, -F::ONE, F::TWO_INV, -F::TWO_INV][i % 5],
-                4 if word % 2 == 0 => -small,
+                4 if word.is_multiple_of(2) => -small,
                 4 => small,
                 5 => F::from_u128(u128::MAX - u128::from(word)),
                 _ => match i % 4 {

@@ -20,6 +20,8 @@ use num_bigint::{BigInt, Sign};
 use num_traits::{One, Signed, Zero};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
+use std::any::Any;
+use std::sync::Mutex;
 
 type F = <Bn254 as Cycle>::F;
 type Q = <Bn254 as Cycle>::Q;
@@ -61,8 +63,23 @@ fn challenges() -> Vec<Challenge> {
     list
 }
 
+/// The constants of a field, which take long to make, once for all tests.
+fn constants<T: CircuitField>() -> HashConstants<T> {
+    static MADE: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap();
+    let known = made
+        .iter()
+        .find_map(|c| c.downcast_ref::<HashConstants<T>>());
+    if let Some(known) = known {
+        return known.clone();
+    }
+    let constants = HashConstants::<T>::default();
+    made.push(Box::new(constants.clone()));
+    constants
+}
+
 fn constrain_lookups<T: CircuitField>(cs: &mut MockSystem<T>, lookups: &ClosedLookups<T>) {
-    let mut transcript = TranscriptCircuit::new(&HashConstants::default(), Tag::new("test"));
+    let mut transcript = TranscriptCircuit::new(&constants(), Tag::new("test"));
     transcript.absorb([&Wire::constant(T::from(987_654_321))]);
     lookups.constrain(cs, &mut transcript).unwrap();
 }

@@ -1,7 +1,7 @@
 //! Cuts of any network: consecutive nodes, with the tensors that are live between them.
 
 use super::super::network::{IntegerGraph, IntegerNode};
-use super::{Best, MAX_LAYERS_PER_STEP, Plan, PlanOptions, PlannedStep};
+use super::{Best, MAX_LAYERS_PER_STEP, Part, Plan, PlanOptions, PlannedStep};
 use foldnet_layers::graph::{GraphShape, Node};
 use foldnet_layers::layer::Layer;
 use foldnet_layers::required_variables;
@@ -131,7 +131,7 @@ impl<'a> Network<'a> {
             }
             steps.push(PlannedStep {
                 kind,
-                nodes: nodes.clone().collect(),
+                parts: nodes.clone().map(Part::whole).collect(),
             });
         }
         Some(Plan {

@@ -11,11 +11,11 @@
 //! two kinds whose union costs least are merged.
 
 use super::super::network::{IntegerGraph, IntegerNode};
-use super::{Best, MAX_LAYERS_PER_STEP, Plan, PlanOptions, PlannedStep};
-use foldnet_layers::graph::{GraphShape, chain};
+use super::{Best, MAX_LAYERS_PER_STEP, Part, Plan, PlanOptions, PlannedStep};
+use foldnet_layers::graph::{GraphShape, Node};
 use foldnet_layers::layer::Layer;
 use foldnet_layers::requantise::Requantise;
-use foldnet_layers::{Linear, required_variables};
+use foldnet_layers::{Gather, Linear};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,6 +23,13 @@ use std::sync::Arc;
 /// Above this many kinds, all kinds that can be merged are, instead of trying pairs: the number of
 /// pairs times the number of layers bounds the running time.
 const PAIRED_KINDS: usize = 12;
+
+/// Entries of the weight table that must be saved by one more block of a matrix: a block costs some
+/// hundred constraints.
+const WORTH_A_PIECE: usize = 1 << 15;
+
+/// Most blocks of a matrix.
+const MOST_PIECES: usize = 4;
 
 /// A chain of dense layers.
 #[derive(Debug)]
@@ -74,7 +81,74 @@ impl Dense {
     /// Constraints, nearly.
     fn constraints(&self) -> usize {
         let output = self.requantise.lookups() + self.requantise.constraints() + 1;
-        60 + output * self.outputs + 2 * self.inputs
+        60 * self.pieces().len() + output * self.outputs + 2 * self.inputs
+    }
+
+    /// The output channels of the blocks that hold the matrix: one block, unless several of different
+    /// powers of two save many entries of the table.
+    fn pieces(&self) -> Vec<Range<usize>> {
+        let columns = 1usize << variables(self.inputs).min(40);
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        while start < self.outputs {
+            let left = self.outputs - start;
+            let whole = left.next_power_of_two();
+            let saved = (whole - left).saturating_mul(columns);
+            let rows = if saved < WORTH_A_PIECE || pieces.len() + 1 == MOST_PIECES {
+                left
+            } else {
+                whole / 2
+            };
+            pieces.push(start..start + rows);
+            start += rows;
+        }
+        pieces
+    }
+
+    /// Entries of the weight table that the layer's blocks take, saturating.
+    fn table_entries(&self) -> usize {
+        let pieces = self.pieces();
+        let sizes = pieces
+            .iter()
+            .map(|rows| block_size(rows.len(), self.inputs));
+        sizes.fold(0, usize::saturating_add)
+    }
+
+    /// The layers that make the slot, each with the tensor that it reads, where `input` is the slot's.
+    /// The last one gives the slot's output.
+    fn nodes(&self, input: usize, next: usize) -> Vec<Node> {
+        let pieces = self.pieces();
+        if pieces.len() == 1 {
+            let operands = vec![input];
+            let layer = self.layer();
+            return vec![Node { layer, operands }];
+        }
+        let piece = |rows: &Range<usize>| Node {
+            layer: Linear::dense(self.inputs, rows.len(), self.requantise).into(),
+            operands: vec![input],
+        };
+        let mut nodes: Vec<Node> = pieces.iter().map(piece).collect();
+        let lengths: Vec<usize> = pieces.iter().map(ExactSizeIterator::len).collect();
+        nodes.push(Node {
+            layer: Gather::concatenation(&lengths).into(),
+            operands: (next..next + pieces.len()).collect(),
+        });
+        nodes
+    }
+
+    /// What fills the layers of the slot.
+    fn parts(&self, node: usize) -> Vec<Part> {
+        let pieces = self.pieces();
+        if pieces.len() == 1 {
+            return vec![Part::whole(node)];
+        }
+        let part = |rows| Part { node, rows };
+        let joined = std::iter::once(part(None));
+        pieces
+            .into_iter()
+            .map(|rows| part(Some(rows)))
+            .chain(joined)
+            .collect()
     }
 }
 
@@ -97,10 +171,10 @@ impl Chain {
         options: &PlanOptions,
         best: &mut Best<'_>,
     ) {
-        let needed = |layer: &Dense| block_variables(layer.outputs, layer.inputs);
+        let needed = |layer: &Dense| variables(layer.table_entries());
         let least = self.layers.iter().map(needed).max().unwrap_or(0);
-        let layers: Vec<Layer> = self.layers.iter().map(Dense::layer).collect();
-        let all = required_variables(&layers).max(least);
+        let entries = self.layers.iter().map(Dense::table_entries);
+        let all = variables(entries.fold(0, usize::saturating_add)).max(least);
         for variables in least..=options.max_weight_variables.min(all) {
             let mut before = Vec::new();
             for per_step in 1..=MAX_LAYERS_PER_STEP {
@@ -121,11 +195,15 @@ impl Chain {
         let shape = |(kind, slots): (usize, &Vec<Dense>)| GraphShape {
             weight_variables: candidate.variables,
             ends_inference: Some(kind) == last,
-            ..chain(slots.iter().map(Dense::layer).collect(), network.bits)
+            ..shape_of(slots, network.bits)
         };
-        let step = |(kind, layers): &(usize, Range<usize>)| PlannedStep {
-            kind: *kind,
-            nodes: layers.clone().collect(),
+        let step = |(kind, layers): &(usize, Range<usize>)| {
+            let slots = candidate.kinds.get(*kind).into_iter().flatten();
+            let parts = slots.zip(layers.clone());
+            PlannedStep {
+                kind: *kind,
+                parts: parts.flat_map(|(slot, node)| slot.parts(node)).collect(),
+            }
         };
         Plan {
             graph: Arc::clone(network),
@@ -133,6 +211,26 @@ impl Chain {
             kinds: candidate.kinds.iter().enumerate().map(shape).collect(),
             steps: candidate.steps.iter().map(step).collect(),
         }
+    }
+}
+
+/// The step that the slots make, each reading the one before.
+fn shape_of(slots: &[Dense], bits: u32) -> GraphShape {
+    let mut nodes = Vec::with_capacity(slots.len());
+    let mut tensor = 0;
+    for slot in slots {
+        // Tensor 0 is the input, so the next node's output has the number of nodes plus one.
+        nodes.extend(slot.nodes(tensor, nodes.len() + 1));
+        tensor = nodes.len();
+    }
+    GraphShape {
+        inputs: slots.first().map(|slot| slot.inputs).into_iter().collect(),
+        nodes,
+        outputs: vec![tensor],
+        batch: 1,
+        bits,
+        weight_variables: 0,
+        ends_inference: false,
     }
 }
 
@@ -160,10 +258,6 @@ fn block_size(outputs: usize, inputs: usize) -> usize {
     } else {
         (1 << (rows + columns)) + (1 << rows)
     }
-}
-
-fn block_variables(outputs: usize, inputs: usize) -> usize {
-    variables(block_size(outputs, inputs))
 }
 
 /// `ceil(log2(size))`.
@@ -225,7 +319,7 @@ impl Chain {
         let mut steps = Vec::new();
         let (mut start, mut used) = (0, 0usize);
         for (position, layer) in self.layers.iter().enumerate() {
-            let size = block_size(layer.outputs, layer.inputs);
+            let size = layer.table_entries();
             let full = used.saturating_add(size) > table_size(ell);
             if position > start && (full || position - start == per_step) {
                 steps.push(start..position);
@@ -370,9 +464,7 @@ impl Chain {
         let mut kinds = Vec::with_capacity(grouping.kinds.len());
         for (index, members) in grouping.kinds.iter().enumerate() {
             let kind = self.kind(cut, grouping, members)?;
-            let sizes = kind
-                .iter()
-                .map(|slot| block_size(slot.outputs, slot.inputs));
+            let sizes = kind.iter().map(Dense::table_entries);
             if sizes.fold(0, usize::saturating_add) > table_size(ell) {
                 return None;
             }

@@ -27,7 +27,8 @@ use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::graph::GraphShape;
 use foldnet_layers::layer::Layer;
 use foldnet_layers::{LayerError, pack};
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Axis, Slice};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The largest `ell` there can be.
@@ -54,8 +55,39 @@ pub struct Plan {
 pub struct PlannedStep {
     /// Position in [`Plan::kinds`].
     pub kind: usize,
-    /// The nodes of [`Plan::graph`], one for each layer of the kind.
-    pub nodes: Vec<usize>,
+    /// What fills each layer of the kind.
+    pub parts: Vec<Part>,
+}
+
+/// What fills a layer of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The node of [`Plan::graph`].
+    pub node: usize,
+    /// Which of its output channels, where the layer holds a piece of it; channels that the node does
+    /// not have are padding.
+    pub rows: Option<Range<usize>>,
+}
+
+impl Part {
+    /// A whole node.
+    pub fn whole(node: usize) -> Self {
+        Part { node, rows: None }
+    }
+
+    /// The node's weights that belong here.
+    fn weights(&self, node: &IntegerNode) -> Option<(Array2<i64>, Array1<i64>)> {
+        let (matrix, bias) = node.weights.as_ref()?;
+        let Some(rows) = &self.rows else {
+            return Some((matrix.clone(), bias.clone()));
+        };
+        let rows = rows.start.min(matrix.nrows())..rows.end.min(matrix.nrows());
+        let rows = Slice::from(rows);
+        Some((
+            matrix.slice_axis(Axis(0), rows).to_owned(),
+            bias.slice_axis(Axis(0), rows).to_owned(),
+        ))
+    }
 }
 
 /// What is looked for.
@@ -103,11 +135,11 @@ impl Plan {
             return Err(ModelError::WeightVariables { got, most });
         }
         let mut best = Best::new(options);
-        let split = split::split(network, most);
-        if let (Some(chain), Ok(_)) = (dense::Chain::of(network), &split) {
+        let split = split::split(network, most)?;
+        if let Some(chain) = dense::Chain::of(network) {
             chain.search(&Arc::new(network.clone()), options, &mut best);
         }
-        cuts::search(&Arc::new(split?), options, &mut best);
+        cuts::search(&Arc::new(split), options, &mut best);
         best.result()
     }
 
@@ -122,27 +154,29 @@ impl Plan {
         };
         let planned = self.steps.get(step).ok_or_else(missing)?;
         let kind = self.kinds.get(planned.kind).ok_or_else(missing)?;
-        let weights: Vec<(Array2<i64>, Array1<i64>)> = self
-            .nodes(planned)
-            .filter_map(|node| node.weights.clone())
-            .collect();
+        let slots = kind.layers().zip(&planned.parts);
+        let weights = slots.filter(|(layer, _)| layer.linear().is_some());
+        let weights = weights.filter_map(|(_, part)| {
+            let node = self.graph.nodes.get(part.node)?;
+            part.weights(node)
+        });
+        let weights: Vec<(Array2<i64>, Array1<i64>)> = weights.collect();
         pack(kind, &weights).map_err(|source: LayerError| {
             let place = source
                 .place()
-                .and_then(|place| planned.nodes.get(place.index));
-            let node = place.and_then(|node| self.graph.nodes.get(*node));
+                .and_then(|place| planned.parts.get(place.index));
+            let node = place.and_then(|part| self.graph.nodes.get(part.node));
             ModelError::Layer {
                 node: node.map_or_else(String::new, |node| node.name.clone()),
-                source,
+                source: Box::new(source),
             }
         })
     }
 
-    /// The nodes of a step.
+    /// The nodes of a step, one for each layer of its kind.
     pub fn nodes(&self, step: &PlannedStep) -> impl Iterator<Item = &IntegerNode> {
-        step.nodes
-            .iter()
-            .filter_map(|node| self.graph.nodes.get(*node))
+        let parts = step.parts.iter();
+        parts.filter_map(|part| self.graph.nodes.get(part.node))
     }
 
     /// Predicted constraints of every kind.

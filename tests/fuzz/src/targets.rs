@@ -14,12 +14,13 @@ use foldnet::fold::prover::Start;
 use foldnet::key::CommitmentKey;
 use foldnet::model::plan::PlanOptions;
 use foldnet::model::random;
+use foldnet::opening;
 use foldnet::program::Program;
 use foldnet::progress::Silent;
 use foldnet::proof::{About, Groth16Proof, Proof, SpartanProof};
 use foldnet::run::{Job, RunState};
-use foldnet::session::{Architecture, Committed, Session, Timing};
-use foldnet::visibility::Sides;
+use foldnet::session::{Architecture, Committed, Inference, Session, Timing};
+use foldnet::visibility::{Shown, Side, Sides};
 use foldnet_compress::arithmetic::NativePrimary;
 use foldnet_compress::evm::{ContractProof, verify_public};
 use foldnet_compress::groth16::{self, Circuit, ProvingKey, Shape, VerifyingKey};
@@ -27,6 +28,7 @@ use foldnet_compress::mercury::Opening;
 use foldnet_gadgets::cycle::{Bn254, Cycle};
 use foldnet_gadgets::hash::{HashConstants, Tag};
 use foldnet_gadgets::transcript::Transcript;
+use foldnet_layers::tensor;
 use halo2curves::bn256::Fr;
 use nova_snark::provider::Bn256EngineKZG;
 use rand_chacha::ChaCha20Rng;
@@ -56,11 +58,16 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target {
         name: "proof_file",
         seeds: proof_file_seeds,
         run: proof_file,
+    },
+    Target {
+        name: "private_file",
+        seeds: private_file_seeds,
+        run: private_file,
     },
     Target {
         name: "checkpoint",
@@ -234,6 +241,41 @@ fn proof_file(bytes: &[u8]) {
     };
     let verdict = spartan::verify(session.params(), &network.shapes, &statement, &proof.proof);
     assert!(verdict.is_err() || *proof == network.proof, "a forgery");
+}
+
+// Openings of private sides
+
+/// A private input and what opens it.
+static HIDDEN: LazyLock<(Vec<Inference>, opening::Opening)> = LazyLock::new(|| {
+    let values = vec![1, -2, 3, -128];
+    let opening = opening::Opening {
+        side: Side::Input,
+        tensors: vec![opening::Opened::new(values.clone(), &Fr::from(9))],
+    };
+    let constants = HashConstants::<Fr>::default();
+    let digest = tensor::digest(&constants, &values, 8, Fr::from(9));
+    let shown = vec![Inference {
+        input: Shown::commitment(&digest),
+        output: Shown::Values(vec![0; 4]),
+    }];
+    let session = &NETWORK.session;
+    session.check_opening(&shown, &opening).expect("honest");
+    (shown, opening)
+});
+
+fn private_file_seeds() -> Vec<Vec<u8>> {
+    vec![files::encode_value(&HIDDEN.1).expect("encoded")]
+}
+
+/// The payload of an opening: no other one opens the commitment.
+fn private_file(bytes: &[u8]) {
+    let content = files::encode_container(Kind::Opening, files::NO_CURVE, bytes).expect("encoded");
+    let Ok(decoded) = opening::Opening::decode(content.as_slice()) else {
+        return;
+    };
+    let (shown, honest) = &*HIDDEN;
+    let verdict = NETWORK.session.check_opening(shown, &decoded);
+    assert!(verdict.is_err() || decoded == *honest, "two openings");
 }
 
 // Checkpoints

@@ -271,7 +271,8 @@ fn sum_buckets<A: CurveAffine, R: Arithmetic<A>>(
 ) -> Vec<(usize, R::Point)> {
     let sum = |buckets: &Vec<Bucket>| {
         let mut runs = Vec::with_capacity(buckets.len());
-        let mut gathered = Vec::new();
+        let size = buckets.iter().map(|bucket| bucket.length).sum();
+        let mut gathered = Vec::with_capacity(size);
         for bucket in buckets {
             runs.push(Run {
                 start: gathered.len(),
@@ -439,17 +440,25 @@ pub(super) fn window_sums<A: CurveAffine, R: Arithmetic<A>>(
     terms: &[Term],
     layout: Windows,
 ) -> Vec<Vec<R::Point>> {
+    let buckets = layout.buckets();
     // Windows of few terms share their inversions.
-    let together = (BLOCK / (terms.len() + 2 * layout.buckets())).clamp(1, layout.count as usize);
+    let together = (BLOCK / (terms.len() + buckets)).clamp(1, layout.count as usize);
     let starts: Vec<u32> = (0..layout.count).step_by(together).collect();
     let sum = |start: &u32| {
         let windows = *start..(start + together as u32).min(layout.count);
-        let count = windows.len();
+        let slots = windows.len() * buckets;
         let sorted = sort(terms, layout, windows);
         let sums = sum_buckets(arithmetic, points, &sorted);
-        let sums = spread(arithmetic, count * layout.buckets(), sums);
-        weigh(arithmetic, sums, count)
+        spread(arithmetic, slots, sums)
     };
-    let windows: Vec<Vec<_>> = starts.par_iter().map(sum).collect();
+    let sums: Vec<Vec<R::Point>> = starts.par_iter().map(sum).collect();
+    let sums = sums.concat();
+    // So do the weighted sums of windows, in a task or two a thread.
+    let tasks = 2 * rayon::current_num_threads();
+    let together = (layout.count as usize).div_ceil(tasks);
+    let windows: Vec<Vec<_>> = sums
+        .par_chunks(together * buckets)
+        .map(|sums| weigh(arithmetic, sums.to_vec(), sums.len() / buckets))
+        .collect();
     windows.concat()
 }

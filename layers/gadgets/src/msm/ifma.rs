@@ -242,8 +242,6 @@ impl<A: CurveAffine> NullaryFnOnce for Convert<'_, A> {
 pub(super) struct Step {
     /// The product of the differences of all groups after this one.
     product: Coordinate,
-    /// The differences of the abscissas, one where there is no quotient to take.
-    difference: Coordinate,
     /// Lanes whose first operand is the identity, whose second is, and whose operands have the same
     /// abscissa.
     masks: [u8; 3],
@@ -274,27 +272,23 @@ impl<A: CurveAffine> NullaryFnOnce for AddPairs<'_, A> {
         for group in pairs.chunks(LANES).rev() {
             let [x1, _] = lanes.load(&gather(points, group, 0));
             let [x2, _] = lanes.load(&gather(points, group, 1));
-            let difference = lanes.subtract(&x2, &x1);
             let (first, second) = (lanes.is_identity(&x1), lanes.is_identity(&x2));
             let equal = lanes.is_equal(&x1, &x2) & !(first | second);
             let masks = [first, second, equal];
-            let difference = lanes.select(first | second | equal, &difference, &one);
-            scratch.push(Step {
-                product,
-                difference,
-                masks,
-            });
+            let difference = lanes.difference(&x1, &x2, masks, &one);
+            scratch.push(Step { product, masks });
             product = lanes.multiply(&product, &difference);
         }
         let words = lanes.words(lanes.reduce(product));
-        let mut inverse = lanes.from_words(&arithmetic.invert(words));
+        let mut inverse = lanes.load_words(&arithmetic.invert(words));
         for (group, step) in pairs.chunks(LANES).zip(scratch.iter().rev()) {
             let rows1 = gather(points, group, 0);
             let rows2 = gather(points, group, 1);
             let p = lanes.load(&rows1);
             let q = lanes.load(&rows2);
             let quotient = lanes.multiply(&inverse, &step.product);
-            inverse = lanes.multiply(&inverse, &step.difference);
+            let difference = lanes.difference(&p[0], &q[0], step.masks, &one);
+            inverse = lanes.multiply(&inverse, &difference);
             let sum = lanes.add_points(&p, &q, &quotient);
             let [first, second, exceptional] = step.masks;
             let sum = lanes.store(&sum);
@@ -464,7 +458,7 @@ impl Lanes {
     }
 
     #[inline(always)]
-    fn from_words(&self, words: &[Words; LANES]) -> Coordinate {
+    fn load_words(&self, words: &[Words; LANES]) -> Coordinate {
         let column = |i: usize| -> __m512i {
             let column: [u64; LANES] = std::array::from_fn(|lane| words[lane][i]);
             pulp::cast(column)
@@ -585,6 +579,18 @@ impl Lanes {
             different = f._mm512_or_si512(different, f._mm512_xor_si512(a[i], b[i]));
         }
         f._mm512_testn_epi64_mask(different, different)
+    }
+
+    /// `b - a`, or one in the lanes of the masks, where there is no quotient to take.
+    #[inline(always)]
+    fn difference(
+        &self,
+        a: &Coordinate,
+        b: &Coordinate,
+        [first, second, equal]: [u8; 3],
+        one: &Coordinate,
+    ) -> Coordinate {
+        self.select(first | second | equal, &self.subtract(b, a), one)
     }
 
     /// The sums of points with `quotient = 1 / (q.x - p.x)`; coordinates are reduced.
