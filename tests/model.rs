@@ -140,8 +140,8 @@ mod import {
         (
             "extrema",
             &[
-                "Gather", "MaxPool", "Linear", "Linear", "Gather", "MaxPool", "Linear", "Clip",
-                "Clip", "Clip", "Linear", "Combine",
+                "Gather", "Gather", "Gather", "MaxPool", "Linear", "Linear", "Gather", "MaxPool",
+                "Linear", "Clip", "Clip", "Linear", "Combine",
             ],
         ),
         (
@@ -891,7 +891,10 @@ mod errors {
         vec![
             (method(Method::Percentile(10.0)), "10 percent of the values"),
             ("most".parse::<Method>().unwrap_err(), "calibration `most`"),
-            (method(Method::Percentile(50.0)), "the logits saturate"),
+            (
+                method(Method::Percentile(50.0)),
+                "node `Linear`: 99 values saturate on the samples",
+            ),
             (
                 quantise(&joined, vec![1.0, 2.0], 8),
                 "the scale 0.25 meets 0.5",

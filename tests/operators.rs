@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Bounds of an operator's error in units of its largest output, at 8 and at 12 bits.
-const NARROW: f64 = 0.1;
-const WIDE: f64 = 0.01;
+const NARROW: f64 = 0.04;
+const WIDE: f64 = 0.006;
 
 /// The rows of `index.json`.
 #[derive(Deserialize)]
@@ -150,7 +150,9 @@ fn float_vectors_agree_with_tract() {
     let mut random = ChaCha20Rng::seed_from_u64(7);
     let (mut compared, mut not_run) = (0, BTreeMap::new());
     for vector in &index.vectors {
-        if !vector.leading_one || vector.integer_input {
+        // tract leaves the factor of Swish out.
+        let swish = vector.operators.iter().any(|operator| operator == "Swish");
+        if !vector.leading_one || vector.integer_input || swish {
             continue;
         }
         let model = &data[vector.model.offset..][..vector.model.length];
@@ -273,6 +275,10 @@ fn integers_follow_the_vectors() {
     let mut refused = Vec::new();
     for vector in &index.vectors {
         if !vector.leading_one || vector.integer_input || vector.form == "qdq" {
+            continue;
+        }
+        // Its inputs reach 10,003 and differ by 1, which is less than a step of 8 or 12 bits.
+        if vector.name == "test_softmax_large_number" {
             continue;
         }
         let model = &data[vector.model.offset..][..vector.model.length];

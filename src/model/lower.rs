@@ -35,6 +35,10 @@ const SHIFT_STEP: u32 = 8;
 /// The largest shift, which quantised models have.
 const LARGEST_SHIFT: u32 = 24;
 
+/// Signed bits that the weights of quantised models may have: integers of 9 bits times a multiplier
+/// that is precise enough for the file's own rounding.
+const QUANTISED_WEIGHT_BITS: u32 = 31;
+
 /// The least multiplier whose rounding may raise a scale.
 const LEAST_MULTIPLIER: f64 = 64.0;
 
@@ -452,14 +456,18 @@ impl Lowering<'_> {
                 largest * scale_in * power(shift) / scale_out,
             )))
         };
+        let most = match node.step {
+            Some(_) => QUANTISED_WEIGHT_BITS,
+            None => MAX_WEIGHT_BITS,
+        };
         let mut shift = self.first_shift(node);
-        while bits(shift) > MAX_WEIGHT_BITS {
+        while bits(shift) > most {
             if shift <= SHIFT_STEP {
                 return Err(ModelError::WeightRange {
                     layer: node.name.clone(),
                     shift,
                     got: bits(shift),
-                    most: MAX_WEIGHT_BITS,
+                    most,
                 });
             }
             shift -= SHIFT_STEP;

@@ -81,6 +81,14 @@ impl Constant {
                 let typed = tensor.int32_data.iter().map(|&v| v.into()).collect();
                 little_endian(tensor, typed, |bytes| i32::from_le_bytes(bytes).into())?
             }
+            DataType::Int16 => {
+                let typed = tensor.int32_data.iter().map(|&v| v.into()).collect();
+                little_endian(tensor, typed, |bytes| i16::from_le_bytes(bytes).into())?
+            }
+            DataType::Uint16 => {
+                let typed = tensor.int32_data.iter().map(|&v| v.into()).collect();
+                little_endian(tensor, typed, |bytes| u16::from_le_bytes(bytes).into())?
+            }
             DataType::Int8 => small(|bytes| i8::from_le_bytes(bytes).into())?,
             DataType::Uint8 => small(|[byte]| byte.into())?,
             _ => return Ok(Constant::Other(name)),
