@@ -237,7 +237,7 @@ fn quantised_vectors_agree() {
             bits,
             ..QuantiseOptions::default()
         };
-        match Quantised::new(&graph, &[input.clone()], &options) {
+        match Quantised::new(&graph, std::slice::from_ref(&input), &options) {
             Ok(quantised) => {
                 let integers = quantised.input(&input).unwrap().values;
                 let output = quantised
@@ -299,7 +299,7 @@ fn integers_follow_the_vectors() {
                 bits,
                 ..QuantiseOptions::default()
             };
-            let quantised = match Quantised::new(&graph, &[input.clone()], &options) {
+            let quantised = match Quantised::new(&graph, std::slice::from_ref(&input), &options) {
                 Ok(quantised) => quantised,
                 Err(error) => {
                     refused.push(format!("{} at {bits} bits: {error}", vector.title()));
