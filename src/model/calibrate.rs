@@ -87,7 +87,8 @@ impl Histogram {
     /// The upper end of the first bin up to which `percent` of the values lie.
     fn percentile(&self, percent: f64) -> f64 {
         let total: u64 = self.bins.iter().sum();
-        let wanted = percent / 100.0 * total as f64;
+        // A little less, so that 99.9 % of 1000 are 999 in spite of rounding.
+        let wanted = percent / 100.0 * total as f64 * (1.0 - 1e-12);
         let mut sum = 0;
         for (at, count) in self.bins.iter().enumerate() {
             sum += count;

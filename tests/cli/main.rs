@@ -277,7 +277,7 @@ fn compile_reports_and_writes() {
         &[],
     );
     assert_eq!(place.json("m.json")["steps"], 2);
-    let tiny = [&start[..], &["--step-variables", "5"]].concat();
+    let tiny = [&start[..], &["--step-variables", "1"]].concat();
     place.expect(UNDECIDED, &tiny, &["layer `first`", "raise the bound"]);
     place.expect(
         UNDECIDED,
@@ -306,8 +306,8 @@ fn bad_models_are_named() {
         ];
         place.expect(UNDECIDED, &arguments, &parts);
     };
-    refused("softmax", &["node `softmax`", "Softmax is not supported"]);
-    refused("conv", &["node `conv_one`", "Conv is not supported"]);
+    refused("recurrent", &["node `lstm_one`", "LSTM is not supported"]);
+    refused("embedding", &["node `lookup`", "embedded vectors or one-hot"]);
     refused("nan_weight", &["NaN", "expected a finite number"]);
     refused("infinite_weight", &["inf", "expected a finite number"]);
     refused("wrong_width", &["do not fit together"]);
