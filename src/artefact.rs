@@ -41,6 +41,12 @@ pub const MAX_STEPS: usize = 1 << 24;
 /// Most constraints of all kinds together, without those of the recursion and of hashes.
 pub const MAX_CONSTRAINTS: usize = 1 << 20;
 
+/// Most activations, of all kinds together, that are live before or after a step; they are hashed.
+pub const MAX_LIVE: usize = 1 << 22;
+
+/// What the digests of an inference count as, in activations: each costs some hundred constraints.
+const DIGEST_VALUES: usize = 1 << 9;
+
 /// Most activations in the statement of a proof, padding included.
 pub const MAX_STATEMENT: usize = 1 << 24;
 
@@ -339,7 +345,7 @@ pub fn check_architecture(architecture: &Architecture) -> Result<(), ArtefactErr
     )?;
     let bits = architecture.bits as usize;
     limit("activation bits", 2, 16, bits)?;
-    let mut total = 0usize;
+    let (mut total, mut live) = (0usize, 0usize);
     for (kind, shape) in architecture.kinds.iter().enumerate() {
         // The number of layers first: everything after it takes time and memory in proportion.
         limit("layers of a step kind", 1, MAX_LAYERS, shape.nodes.len())?;
@@ -356,8 +362,15 @@ pub fn check_architecture(architecture: &Architecture) -> Result<(), ArtefactErr
             .validate()
             .map_err(|source| ArtefactError::Kind { kind, source })?;
         total = total.saturating_add(constraints(shape));
+        limit("constraints of all layers", 0, MAX_CONSTRAINTS, total)?;
+        // Activations are hashed at both ends of a step, and every inference has digests of its own.
+        let lives =
+            shape.inputs.iter().sum::<usize>() + shape.output_lengths().iter().sum::<usize>();
+        live = live
+            .saturating_add(lives)
+            .saturating_add(DIGEST_VALUES.saturating_mul(shape.batch));
+        limit("live values of all kinds", 0, MAX_LIVE, live)?;
     }
-    limit("constraints of all layers", 0, MAX_CONSTRAINTS, total)?;
     let kinds = &architecture.kinds;
     let inputs = kinds.iter().map(GraphShape::input_len).collect::<Vec<_>>();
     let ends = kinds.iter().filter(|kind| kind.ends_inference);

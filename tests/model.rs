@@ -917,6 +917,13 @@ mod errors {
             ),
             (
                 quantise(&vanishing, vec![1.0, 1e9], 8),
+                "layer `Linear`: integer weights need 39 bits with a shift of 8",
+            ),
+            (
+                ModelError::Multiplier {
+                    node: "Multiply".into(),
+                    ratio: 1e-30,
+                },
                 "node `Multiply`: the multiplier",
             ),
         ]

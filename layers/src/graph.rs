@@ -133,8 +133,27 @@ impl GraphShape {
             check(what, low, high, got)?;
         }
         let lengths = self.validate_nodes()?;
-        for live in &self.outputs {
+        let mut total = 0usize;
+        for (i, live) in self.outputs.iter().enumerate() {
             check("a live tensor", 0, number(lengths.len() - 1), number(*live))?;
+            let again = self.outputs.iter().take(i).any(|before| before == live);
+            check("repetitions of a live tensor", 0, 0, i64::from(again))?;
+            total = total.saturating_add(lengths.get(*live).copied().unwrap_or(0));
+        }
+        let largest = number(crate::window::LARGEST_LENGTH);
+        let before = self
+            .inputs
+            .iter()
+            .fold(0, |n: usize, length| n.saturating_add(*length));
+        check("live values before", 1, largest, number(before))?;
+        check("live values after", 1, largest, number(total))?;
+        if self.ends_inference && self.batch > 1 {
+            check(
+                "outputs of several inferences",
+                1,
+                1,
+                number(self.outputs.len()),
+            )?;
         }
         let (expected, got) = (required_variables(self.layers()), self.weight_variables);
         if got < expected {

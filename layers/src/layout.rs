@@ -33,7 +33,9 @@ impl Block {
 
     /// One past the last entry; the largest index there is when the block lies beyond it.
     fn end(&self) -> usize {
-        self.offset.saturating_add(1 << self.variables)
+        let variables = u32::try_from(self.variables).ok();
+        let size = variables.and_then(|variables| 1usize.checked_shl(variables));
+        self.offset.saturating_add(size.unwrap_or(usize::MAX))
     }
 
     /// The entries of the block that a table stores; the others are zero.

@@ -29,6 +29,12 @@ use foldnet_gadgets::segment::{FirstSegment, FirstWire};
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 
+/// Most pairs of a tap and an output along an axis: each may cost a constraint.
+const MOST_READS: usize = 1 << 20;
+
+/// Most bits of the weight matrix with its padding.
+const MOST_MATRIX_BITS: usize = 40;
+
 /// A linear layer with requantisation; ReLU when the clamp's `low` is zero.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Linear {
@@ -148,6 +154,11 @@ impl Linear {
         let axes = self.window.axes(place, [self.height, self.width])?;
         let [rows, columns] = axes.map(|axis| axis.outputs);
         length(place, "outputs", &[self.batch, self.outputs, rows, columns])?;
+        for axis in axes {
+            let reads = axis.outputs.saturating_mul(axis.kernel);
+            let advice = "use a smaller window";
+            within(place, "reads along an axis", (1, MOST_READS), reads, advice)?;
+        }
         let planes = |channels, height, width| Planes {
             batch: self.batch,
             channels,
@@ -384,6 +395,16 @@ impl IntegerLayer for Linear {
 
     fn validate(&self, place: Place, bits: u32) -> Result<(), LayerError> {
         self.checked_sizes(place)?;
+        let matrix = self.matrix_bits();
+        let advice = "split the layer by rows";
+        let variables = matrix.rows + matrix.columns;
+        within(
+            place,
+            "variables of the matrix",
+            (0, MOST_MATRIX_BITS),
+            variables,
+            advice,
+        )?;
         self.requantise.validate(place, bits)
     }
 

@@ -139,3 +139,62 @@ fn a_table_of_more_than_2_to_the_63_entries_is_refused() {
 fn a_table_of_more_than_2_to_the_64_entries_is_refused() {
     assert!(shape(1 << 16).validate().is_err());
 }
+
+/// A matrix block of 2^72 entries: no shift may overflow.
+#[test]
+fn a_block_of_more_than_2_to_the_64_entries_is_refused() {
+    let window = Window {
+        kernel: [4096; 2],
+        padding: [4095, 4095, 0, 0],
+        ..Window::ONE
+    };
+    let linear = Linear {
+        channels: 1 << 24,
+        outputs: 1 << 24,
+        window,
+        ..Linear::dense(1, 1, REQUANTISE)
+    };
+    let message = shape_of(linear.into()).validate().unwrap_err().to_string();
+    assert!(message.contains("variables of the matrix"), "{message}");
+}
+
+/// 2^36 pairs of taps and outputs: nothing may list them.
+#[test]
+fn a_window_that_reads_too_often_is_refused() {
+    let linear = Linear {
+        width: 1 << 24,
+        window: Window {
+            kernel: [1, 4096],
+            ..Window::ONE
+        },
+        ..Linear::dense(1, 1, REQUANTISE)
+    };
+    let message = shape_of(linear.into()).validate().unwrap_err().to_string();
+    assert!(message.contains("reads along an axis"), "{message}");
+}
+
+#[test]
+fn a_live_tensor_is_named_once() {
+    let mut shape = graph::chain(vec![Linear::dense(4, 4, REQUANTISE).into()], 8);
+    shape.outputs = vec![0; 256];
+    let message = shape.validate().unwrap_err().to_string();
+    assert!(
+        message.contains("repetitions of a live tensor"),
+        "{message}"
+    );
+}
+
+fn shape_of(layer: Layer) -> GraphShape {
+    GraphShape {
+        inputs: layer.operands(),
+        nodes: vec![Node {
+            layer,
+            operands: vec![0],
+        }],
+        outputs: vec![1],
+        batch: 1,
+        bits: 8,
+        weight_variables: 22,
+        ends_inference: true,
+    }
+}

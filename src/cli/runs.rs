@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 const CHECKPOINT_SECONDS: u64 = 60;
 
 /// Most statement elements that a contract takes, without the context.
-const CONTRACT_ELEMENTS: usize = 1_023;
+pub(super) const CONTRACT_ELEMENTS: usize = 1_023;
 
 /// Refuses statements that no verifier takes.
 pub(super) fn check_statement(

@@ -1,6 +1,7 @@
 //! Making and judging `spartan` and `groth16` proofs.
 
 use super::output::{self, Report};
+use super::runs::CONTRACT_ELEMENTS;
 use super::{Rejected, warn_if_insecure_key};
 use crate::decider::error::DeciderError;
 use crate::decider::groth16::{Claimed, Decider};
@@ -242,6 +243,10 @@ pub(super) fn verifying_key(
     given: Option<&Path>,
     cache: Option<&Path>,
 ) -> anyhow::Result<VerifyingKey> {
+    // Before a circuit is made for as many inferences as the proof lists.
+    if decider.statement.elements() > CONTRACT_ELEMENTS {
+        return Err(Rejected("the statement is longer than any contract takes").into());
+    }
     if let Some(path) = given {
         let name = || path.display().to_string();
         let key = VerifyingKey::load(path).with_context(name)?;

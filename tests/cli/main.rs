@@ -307,7 +307,10 @@ fn bad_models_are_named() {
         place.expect(UNDECIDED, &arguments, &parts);
     };
     refused("recurrent", &["node `lstm_one`", "LSTM is not supported"]);
-    refused("embedding", &["node `lookup`", "embedded vectors or one-hot"]);
+    refused(
+        "embedding",
+        &["node `lookup`", "embedded vectors or one-hot"],
+    );
     refused("nan_weight", &["NaN", "expected a finite number"]);
     refused("infinite_weight", &["inf", "expected a finite number"]);
     refused("wrong_width", &["do not fit together"]);

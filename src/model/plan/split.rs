@@ -111,7 +111,7 @@ fn push_pieces(
         };
         lengths.push(IntegerLayer::outputs(&piece));
         let weights = node.weights.as_ref().map(|(matrix, bias)| {
-            let rows = rows.start..rows.end.min(matrix.nrows());
+            let rows = rows.start.min(matrix.nrows())..rows.end.min(matrix.nrows());
             (
                 matrix
                     .slice_axis(Axis(0), Slice::from(rows.clone()))
