@@ -204,7 +204,6 @@ fn float_vectors_agree_with_tract() {
 fn quantised_vectors_agree() {
     let (index, data) = vectors();
     let (mut compared, mut refused) = (0, Vec::new());
-    let (mut values, mut apart) = (0, 0);
     for vector in index
         .vectors
         .iter()
@@ -251,17 +250,13 @@ fn quantised_vectors_agree() {
                 let scale = quantised.graph.output_scale();
                 for (integer, float) in output.iter().zip(&theirs) {
                     let error = (*integer as f64 - float / scale).abs();
-                    // Multipliers are rounded to integers and ties go up, so a value that lies within
-                    // 2^-16 of a tie may be the next one.
+                    // float32 rounding of the expected values.
                     assert!(
-                        error < 1.01,
+                        error < 1e-2,
                         "{}: {integer} {}",
                         vector.title(),
                         float / scale
                     );
-                    // The rest is float32 rounding of the expected values.
-                    values += 1;
-                    apart += usize::from(error > 1e-2);
                 }
             }
             Err(error) => refused.push(format!("{}: {error}", vector.title())),
@@ -270,8 +265,6 @@ fn quantised_vectors_agree() {
     println!("{compared} compared");
     refused.iter().for_each(|line| println!("refused {line}"));
     assert!(compared >= 5);
-    println!("{apart} of {values} integers are one apart");
-    assert!(20 * apart <= values, "{apart} of {values}");
 }
 
 /// Every vector in integers, calibrated on its own input: the largest error in units of the largest

@@ -141,10 +141,9 @@ fn quantised_files_keep_their_integers() {
         };
         let (of_floats, of_integers) = (off(&floats), off(&integers));
         println!("{name}: floats {of_floats:?}, integers {of_integers:?} of 1000");
-        assert!(of_floats.1 < 4.5, "{name}");
-        // The average pool meets ties often: onnxruntime rounds them to even in float32, the integer
-        // network rounds them up, and what follows differs by a few steps.
-        assert!(of_integers.1 < 4.5, "{name}");
+        // Averages of four integers are often halfway between two: float32, float64 and the integer
+        // network, which rounds up, each decide in their own way. What comes before is exact.
+        assert!(of_floats.1 < 2.5 && of_integers.1 < 3.5, "{name}");
         let report = quantised.report(&float, inputs, None).unwrap();
         print(name, &quantised, &report);
         assert!(report.agreeing >= 99, "{name}");
@@ -158,4 +157,31 @@ fn quantised_files_keep_their_integers() {
         let step = quantised.graph.nodes[pool.unwrap()].scale;
         assert!(report.layers[pool.unwrap()].largest_error < 1.1 * step);
     }
+}
+
+#[test]
+fn branches_of_different_scales_are_requantised() {
+    let float = FloatGraph::open(root("tests/fixtures/quantised_branches.onnx")).unwrap();
+    let operations: Vec<_> = float.nodes.iter().map(|node| node.op.name()).collect();
+    assert_eq!(
+        operations,
+        [
+            "Linear", "Linear", "Function", "Combine", "Combine", "Gather", "Combine"
+        ]
+    );
+    assert_eq!(float.least_bits(), 8);
+    let samples: Vec<Vec<f32>> = (0..20)
+        .map(|i| {
+            (0..6)
+                .map(|j| ((i * 7 + j * 5) % 23) as f32 / 12.0 - 0.9)
+                .collect()
+        })
+        .collect();
+    let quantised = Quantised::new(&float, &samples, &QuantiseOptions::default()).unwrap();
+    let report = quantised.report(&float, &samples, None).unwrap();
+    print("branches", &quantised, &report);
+    let step = f64::from(3.0f32 / 127.0);
+    assert!((quantised.graph.output_scale() - step).abs() < 1e-9);
+    // Rounded once to the scale of the whole, once to that of the file.
+    assert!(report.largest_error < 1.6 * step, "{report:?}");
 }

@@ -33,10 +33,57 @@ pub(in crate::model) fn fuse(graph: FloatGraph) -> FloatGraph {
     }
     let output = fusion.resolve(graph.output);
     let (nodes, output) = sweep(fusion.nodes, output);
-    FloatGraph {
+    separate(FloatGraph {
         input_grid: fusion.input_grid,
         nodes,
         output,
+        ..graph
+    })
+}
+
+/// Puts a requantisation before every operand of a data movement that joins tensors which the model
+/// quantises with different steps: joined, they have one scale.
+fn separate(graph: FloatGraph) -> FloatGraph {
+    let mut steps = vec![graph.input_grid.map(|grid| grid.step)];
+    let mut names = vec![0];
+    let mut nodes: Vec<FloatNode> = Vec::with_capacity(graph.nodes.len());
+    let lengths = graph.lengths();
+    for mut node in graph.nodes {
+        let of_operands: Vec<Option<f64>> = node
+            .inputs
+            .iter()
+            .map(|&tensor| steps.get(tensor).copied().flatten())
+            .collect();
+        let first = of_operands.iter().flatten().next().copied();
+        let differ = of_operands
+            .iter()
+            .flatten()
+            .any(|&step| Some(step) != first);
+        let keeps = crate::model::calibrate::keeps_values(&node.op);
+        steps.push(if keeps && !differ { first } else { node.step });
+        for tensor in &mut node.inputs {
+            let length = lengths.get(*tensor).copied().unwrap_or(0);
+            *tensor = names.get(*tensor).copied().unwrap_or(0);
+            if keeps && differ {
+                nodes.push(FloatNode {
+                    name: node.name.clone(),
+                    op: FloatOp::Combine {
+                        coefficients: vec![1.0],
+                    },
+                    clip: Interval::ALL,
+                    step: None,
+                    inputs: vec![*tensor],
+                    shape: vec![length],
+                });
+                *tensor = nodes.len();
+            }
+        }
+        nodes.push(node);
+        names.push(nodes.len());
+    }
+    FloatGraph {
+        output: names.get(graph.output).copied().unwrap_or(0),
+        nodes,
         ..graph
     }
 }
@@ -306,14 +353,17 @@ impl Fusion {
         self.absorbed(at, input)
     }
 
-    /// A clamp moves in front of a data movement or a maximum when it can be merged there.
+    /// A clamp or a rounding moves in front of a data movement or a maximum when it can be merged
+    /// there.
     fn move_clamp(&mut self, at: usize) -> Option<()> {
         let node = self.nodes.get(at)?;
-        let FloatOp::Clip(interval) = node.op else {
-            return None;
+        let (interval, step) = match (&node.op, rounding(node)) {
+            (FloatOp::Clip(interval), _) => (*interval, None),
+            (_, Some((_, grid))) => (grid.range, Some(grid.step)),
+            _ => return None,
         };
         let &input = node.inputs.first()?;
-        self.merges_clamp(input, interval, LONGEST_CHAIN)
+        self.merges_clamp(input, (interval, step), LONGEST_CHAIN)
             .filter(|&merges| merges)?;
         let moved = self.maker(input)?.op.clone();
         if !matches!(moved, FloatOp::Gather { .. } | FloatOp::MaxPool(_)) {
@@ -321,17 +371,32 @@ impl Fusion {
         }
         let source = self.maker(input)?.inputs.first().copied()?;
         let shape = self.maker(source)?.shape.clone();
-        self.nodes.get_mut(at)?.op = moved;
+        let node = self.nodes.get_mut(at)?;
+        let op = std::mem::replace(&mut node.op, moved);
+        let clip = std::mem::replace(&mut node.clip, Interval::ALL);
+        node.step = None;
         let before = self.node_mut(input)?;
-        (before.op, before.shape) = (FloatOp::Clip(interval), shape);
+        (before.op, before.shape) = (op, shape);
+        (before.clip, before.step) = (clip, step);
         Some(())
     }
 
-    /// Whether a clamp of a tensor that nothing else reads would end in a requantisation.
-    fn merges_clamp(&self, tensor: usize, interval: Interval, budget: usize) -> Option<bool> {
+    /// Whether a clamp or a rounding of a tensor that nothing else reads would end in a
+    /// requantisation.
+    fn merges_clamp(
+        &self,
+        tensor: usize,
+        (interval, step): (Interval, Option<f64>),
+        budget: usize,
+    ) -> Option<bool> {
         let maker = self.own_maker(tensor)?;
+        let free = match step {
+            Some(_) => maker.step.is_none(),
+            None => takes_clamp(maker, interval),
+        };
         match &maker.op {
-            FloatOp::Clip(_) => return Some(true),
+            FloatOp::Clip(_) => return Some(step.is_none()),
+            FloatOp::Function(_) => return Some(step.is_some() && free),
             FloatOp::MaxPool(_) => {}
             FloatOp::Gather { map } => {
                 let zero = interval.contains(0.0) || map.iter().all(Option::is_some);
@@ -339,9 +404,10 @@ impl Fusion {
                     return None;
                 }
             }
-            op => return Some(op.requantises() && takes_clamp(maker, interval)),
+            op => return Some(op.requantises() && free),
         }
-        self.merges_clamp(*maker.inputs.first()?, interval, budget.checked_sub(1)?)
+        let budget = budget.checked_sub(1)?;
+        self.merges_clamp(*maker.inputs.first()?, (interval, step), budget)
     }
 
     /// A diagonal layer before a linear one goes into its weights.
