@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(usual.outline().weight_variables, 13);
         // A row of 64 weights and its bias do not fit into 2^6 entries.
         let refused = planned("n", &graph, &options(6), None).expect_err("too small");
-        assert!(refused.to_string().contains("at most 6"), "{refused}");
+        assert!(refused.to_string().contains("the bound is 6"), "{refused}");
         let larger = planned_larger_if_needed("n", &graph, &options(6), None).expect("a program");
         assert!(larger.outline().weight_variables > 6);
         // Kinds with too many constraints do not get fewer by larger steps.
