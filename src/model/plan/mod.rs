@@ -22,10 +22,9 @@ mod split;
 
 use super::error::ModelError;
 use super::network::{IntegerGraph, IntegerNode};
-pub use cost::CostModel;
+pub use cost::{CostModel, MemoryModel};
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::graph::GraphShape;
-use foldnet_layers::layer::Layer;
 use foldnet_layers::{LayerError, pack};
 use ndarray::{Array1, Array2, Axis, Slice};
 use std::ops::Range;
@@ -192,9 +191,8 @@ impl Plan {
         let kinds = self.kinds.iter().zip(&constraints);
         let step: Vec<f64> = kinds
             .map(|(kind, constraints)| {
-                let linear = kind.layers().filter_map(Layer::linear);
-                let weights = linear.map(|linear| linear.outputs * linear.columns()).sum();
-                model.step_seconds(*constraints, weights, self.weight_variables)
+                let products = cost::multiplications(kind);
+                model.step_seconds(*constraints, products, self.weight_variables)
             })
             .collect();
         let steps = self
@@ -209,7 +207,8 @@ impl Plan {
 
     /// Predicted peak bytes of folding.
     pub fn bytes(&self, model: &CostModel) -> u64 {
-        model.bytes(&self.constraints(), self.weight_variables) as u64
+        let memory = &model.memory;
+        memory.bytes(&self.constraints(), self.weight_variables) as u64
     }
 }
 
