@@ -171,6 +171,60 @@ fn the_declared_cost_of_every_sample_is_the_actual_cost() {
     }
 }
 
+/// Lookups, pairs, other constraints, and entries of all samples, in the order of the list.
+const PINNED: &str = include_str!("counts.txt");
+
+#[test]
+fn the_counts_of_all_samples_are_pinned() {
+    let row = |(name, layer): (&str, Layer)| {
+        let cost = layer.cost();
+        let (lookups, pairs, constraints) = (cost.lookups, cost.pairs, cost.constraints);
+        format!("{name}: {lookups} {pairs} {constraints} {}", layer.terms())
+    };
+    let rows: Vec<_> = samples().map(row).collect();
+    assert_eq!(rows.join("\n"), PINNED.trim());
+}
+
+/// What ties the accumulators of a layer to its inputs.
+fn tie(name: &str, output: usize) -> String {
+    match name {
+        "linear" => "step/products/final check".into(),
+        "matrix product" => "step/layer 0/products agree".into(),
+        "multiply" => format!("step/layer 0/product {output}"),
+        _ => format!("step/layer 0/sum {output}"),
+    }
+}
+
+#[test]
+fn accumulators_of_every_sample_are_tied_to_the_inputs_by_name() {
+    let mut random = Random::new(13);
+    for (name, layer) in samples() {
+        let shape = shape(&layer);
+        let weights = weights(&layer, &shape, &mut random);
+        let table = pack(&shape, &weights).unwrap();
+        let inputs: Vec<_> = layer
+            .operands()
+            .into_iter()
+            .map(|length| input(&mut random, length, 8))
+            .collect();
+        let trace = evaluate(&shape, &table, &inputs).unwrap();
+        let outputs = trace.layers[0].requantised.len();
+        // The first, some in between and the last.
+        let some = (0..outputs).step_by(outputs / 3 + 1);
+        for output in some.chain(outputs.checked_sub(1)) {
+            // Another accumulator in the same range, split as it should be.
+            let mut forged = trace.clone();
+            let requantise = layer.clone().requantise_mut().copied().unwrap();
+            let parts = &mut forged.layers[0].requantised[output];
+            let accumulator = requantise.accumulator(parts);
+            let other = accumulator - accumulator.signum().max(0) * 2 + 1;
+            *parts = requantise.evaluate(other).unwrap();
+            let failed = run(&shape, &forged, &table).rejections();
+            assert_eq!(failed, [tie(name, output)], "{layer:?}");
+        }
+    }
+}
+
 /// Entries of all constraints of a layer alone on activations that are forms of three entries each,
 /// as those of 16 bits are, without what its function tables have by themselves.
 fn entries_alone(layer: &Layer) -> usize {
