@@ -10,6 +10,7 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, wrong_trace,
 };
 use crate::requantise::Requantise;
+use crate::tensor::ACTIVATION_TERMS;
 use crate::window::{length, within};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
@@ -118,7 +119,10 @@ impl IntegerLayer for Combine {
     }
 
     fn cost(&self) -> LayerCost {
-        self.requantise.cost(self.length).plus(self.length)
+        let operands = self.coefficients.len().saturating_mul(ACTIVATION_TERMS);
+        let sum = self.requantise.accumulator_terms() + operands + 1;
+        let cost = self.requantise.cost(self.length).plus(self.length);
+        cost.plus_terms(self.length.saturating_mul(sum))
     }
 
     fn samples() -> Vec<Self> {

@@ -20,8 +20,15 @@
 //! integer, and three cases remain: `e = 0`, only at `high` also `e > 0`, only at `low` also `e < 0`.
 //! The field element `y` determines the integers `v = q + e` and `r` (Euclidean division of `y + h`),
 //! and each case is the clamp: `q = v` in the range, `q = high < v`, `q = low > v`. They exclude one
-//! another, so all four numbers are unique. If `low = high`, the range alone fixes `q`, which has no
-//! variable; the other parts are not unique, but nothing reads them.
+//! another, so all four numbers are unique.
+//!
+//! If `low = high`, then `q` has no variable: it is the constant `low`, which is the clamp of every
+//! integer. The constraints of the clamp vanish, so `m` is any number that fits its limbs, and `u`,
+//! where there is one, any field element: the parts alone allow every `y`, also beyond its bound. They
+//! do not need to forbid it. The layer's own equation (`sum`, `product`, the check of a matrix product,
+//! the final check of the sum-check) is enforced on this `y` as on any other, with `u` in the first
+//! segment, so `y` is the accumulator of the layer's inputs, within the bound that the compiler has
+//! proven; only how it splits into parts is free, and nothing else reads the parts.
 //!
 //! * Cost of one value: the lookups of the ranges, at one constraint each, and a constraint for each
 //!   end of the clamp that the accumulator bound does not rule out.
@@ -197,6 +204,34 @@ impl Requantise {
         usize::from(over > 0) + usize::from(under > 0)
     }
 
+    /// Entries of the form of an output.
+    pub(crate) fn quotient_terms(&self) -> usize {
+        range::limbs(self.width()) + 1
+    }
+
+    /// Entries of the form of an accumulator.
+    pub(crate) fn accumulator_terms(&self) -> usize {
+        let (over, under) = self.excess_limbs();
+        let both = usize::from(over > 0 && under > 0);
+        let remainder = range::limbs(self.largest_remainder());
+        self.quotient_terms() + over.max(under) + both + remainder
+    }
+
+    /// Entries of the constraints of one value, with its lookups.
+    pub(crate) fn terms(&self) -> usize {
+        let (over, under) = self.excess_limbs();
+        let excess = over.max(under);
+        let ranges = range::terms(self.width()) + range::terms(self.largest_remainder());
+        // `m (q - high) = -(high - low) u` and `u (q - low) = 0`, where `u` is one variable, or
+        // `m` if nothing exceeds the clamp.
+        let ends = match (over, under) {
+            (0, 0) => 0,
+            (_, 0) | (0, _) => excess + self.quotient_terms(),
+            _ => excess + 2 + 2 * self.quotient_terms(),
+        };
+        ranges + range::limb_terms(excess) + ends
+    }
+
     /// Phase one: allocates the parts of one value with their range checks.
     ///
     /// # Errors
@@ -344,6 +379,7 @@ impl Requantise {
         LayerCost {
             lookups: outputs.saturating_mul(self.lookups()),
             constraints: outputs.saturating_mul(self.constraints()),
+            terms: outputs.saturating_mul(self.terms()),
             ..LayerCost::default()
         }
     }
