@@ -495,13 +495,12 @@ fn commitments_are_kept_and_checked() {
     assert!(std::fs::read(&file).unwrap() == bytes);
 
     // Another program's commitments under this one's name: made again.
-    let network = random::network(3, WIDTH, 4).unwrap();
+    let mut changed = random::network(3, WIDTH, 4).unwrap();
     let options = PlanOptions {
         max_weight_variables: 7,
         ..PlanOptions::default()
     };
-    let mut changed = network;
-    changed.layers[1].weights[[0, 0]] ^= 1;
+    changed.nodes[1].weights.as_mut().unwrap().0[[0, 0]] ^= 1;
     let other = fixture.folder.path().join("other.fold");
     Program::new("m", &changed, &options)
         .unwrap()
