@@ -280,7 +280,11 @@ pub struct Prove {
 /// Options of `batch`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Standard output gets one JSON object a line for every input: file, status (proven,                         kept or failed), seconds, and proof and bytes, or error; with --aggregate                         also the index in the proof. An input that cannot be used does not stop                         the others; the exit code is then 2. Proofs that are there, accepted and                         about the same input are kept, so that the command can be run again."
+    after_help = "Standard output gets one JSON object a line for every input: file, status \
+                  (proven, kept or failed), seconds, and proof and bytes, or error; with --aggregate \
+                  also the index in the proof. An input that cannot be used does not stop the \
+                  others; the exit code is then 2. Proofs that are there, accepted and about the \
+                  same input are kept, so that the command can be run again."
 )]
 pub struct Batch {
     /// The program.
