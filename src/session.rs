@@ -43,6 +43,19 @@ pub struct Architecture {
 }
 
 impl Architecture {
+    /// Inferences that every step carries.
+    pub fn batch(&self) -> usize {
+        self.kinds.first().map_or(1, |kind| kind.batch.max(1))
+    }
+
+    /// The tensors of a proof about `tensors`: the last one is repeated until steps are full.
+    pub fn fill_steps<T: Clone>(&self, mut tensors: Vec<T>) -> Vec<T> {
+        if let Some(last) = tensors.last().cloned() {
+            tensors.resize(tensors.len().next_multiple_of(self.batch()), last);
+        }
+        tensors
+    }
+
     /// What the parameter digest absorbs beyond the circuits.
     fn description(&self) -> Vec<u8> {
         let mut bytes = self.bits.to_le_bytes().to_vec();

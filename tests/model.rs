@@ -971,6 +971,10 @@ mod errors {
                 "has at most 1 step kinds",
             ),
             (
+                plan(&[8, 8], &|options| options.max_constraints = 1_000),
+                "at most 1000 are allowed; lower --batch",
+            ),
+            (
                 plan(&[8, 8], &|options| options.memory = Some(1_000)),
                 "or more, or use narrower layers",
             ),

@@ -165,10 +165,11 @@ pub struct Compile {
     /// Refuse a model whose activations saturate on the samples.
     #[arg(long)]
     pub strict: bool,
-    /// A step has at most 2^N weights: more makes fewer, larger steps.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    /// A step has at most 2^N weights, N up to 22: more makes fewer, larger steps [default: 20, or 22
+    /// for a model that 20 do not do for].
+    #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=22))]
-    pub step_variables: u8,
+    pub step_variables: Option<u8>,
     /// Inferences that every step carries: `batch --aggregate` then proves that many at once.
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]

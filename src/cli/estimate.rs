@@ -127,10 +127,9 @@ impl Estimate {
             _ => model.bytes(rows, variables, points),
         };
         let opened = variables.max(largest.next_power_of_two().ilog2() as usize);
-        let statement = StatementShape::new(&Architecture::from(program), inferences);
-        // A step carries a group of inferences.
-        let together = program.kinds.first().map_or(1, |kind| kind.batch.max(1));
-        let groups = inferences.div_ceil(together);
+        let architecture = Architecture::from(program);
+        let groups = inferences.div_ceil(architecture.batch());
+        let statement = StatementShape::new(&architecture, groups * architecture.batch());
         let each: f64 = program.steps.iter().map(|step| seconds(step.kind)).sum();
         Estimate {
             kind: proof,

@@ -492,11 +492,22 @@ pub enum ModelError {
     },
     /// The network has too many different layers.
     #[error(
-        "no cut of the network has at most {most} step kinds; raise the bound on step \
-         polynomials, or make hidden layers of one width"
+        "no cut of the network has at most {most} step kinds; allow larger steps \
+         (--step-variables, up to 22), or make hidden layers of one width"
     )]
     TooManyKinds {
         /// Kinds allowed.
+        most: usize,
+    },
+    /// All plans have kinds with too many constraints.
+    #[error(
+        "the smallest plan of the network has {least} constraints in all its step kinds, and at most \
+         {most} are allowed; lower --batch, or compile for a proof that allows more (--proof spartan)"
+    )]
+    TooManyConstraints {
+        /// Constraints of the plan that has fewest.
+        least: usize,
+        /// Constraints allowed.
         most: usize,
     },
     /// A plan and a network do not belong together.

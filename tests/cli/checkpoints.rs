@@ -23,9 +23,15 @@ pub const WIDTH: usize = 8;
 
 /// Writes a network of some layers, one a step, and an input.
 pub fn deep(place: &Place, name: &str, depth: usize, seed: u64) {
+    deep_batch(place, name, (depth, seed), 1);
+}
+
+/// [`deep`] with steps that carry some inferences.
+pub fn deep_batch(place: &Place, name: &str, (depth, seed): (usize, u64), batch: usize) {
     let network = random::network(depth, WIDTH, seed).expect("a network");
     let options = PlanOptions {
         max_weight_variables: 7,
+        batch,
         ..PlanOptions::default()
     };
     let program = Program::new("deep", &network, &options).expect("a program");

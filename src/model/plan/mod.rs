@@ -126,7 +126,8 @@ impl Plan {
     /// # Errors
     /// Those of [`IntegerGraph::check`]; [`ModelError::WeightVariables`];
     /// [`ModelError::LayerTooLarge`]; [`ModelError::Memory`] when only the memory is too small;
-    /// [`ModelError::TooManyKinds`] when no cut tried has few enough kinds and constraints.
+    /// [`ModelError::TooManyConstraints`] when every cut with few enough kinds has too many;
+    /// [`ModelError::TooManyKinds`] when there is no such cut.
     pub fn new(network: &IntegerGraph, options: &PlanOptions) -> Result<Self, ModelError> {
         network.check()?;
         let most = options.max_weight_variables;
@@ -219,6 +220,8 @@ struct Best<'a> {
     best: Option<(f64, Plan)>,
     /// The least bytes of a plan that was dropped for its memory only.
     least_bytes: Option<u64>,
+    /// The fewest constraints of a plan that was dropped for them.
+    fewest_constraints: Option<usize>,
 }
 
 impl<'a> Best<'a> {
@@ -227,6 +230,7 @@ impl<'a> Best<'a> {
             options,
             best: None,
             least_bytes: None,
+            fewest_constraints: None,
         }
     }
 
@@ -239,7 +243,12 @@ impl<'a> Best<'a> {
                 .collect();
         }
         let constraints: usize = plan.constraints().iter().sum();
-        if plan.kinds.len() > self.options.max_kinds || constraints > self.options.max_constraints {
+        if plan.kinds.len() > self.options.max_kinds {
+            return;
+        }
+        if constraints > self.options.max_constraints {
+            let fewest = self.fewest_constraints.unwrap_or(usize::MAX);
+            self.fewest_constraints = Some(fewest.min(constraints));
             return;
         }
         let bytes = plan.bytes(&self.options.cost);
@@ -255,14 +264,19 @@ impl<'a> Best<'a> {
     }
 
     fn result(self) -> Result<Plan, ModelError> {
-        match (self.best, self.least_bytes) {
-            (Some((_, plan)), _) => Ok(plan),
-            (None, Some(least)) => Err(ModelError::Memory {
-                got: self.options.memory.unwrap_or(0),
+        let options = self.options;
+        match (self.best, self.least_bytes, self.fewest_constraints) {
+            (Some((_, plan)), ..) => Ok(plan),
+            (None, Some(least), _) => Err(ModelError::Memory {
+                got: options.memory.unwrap_or(0),
                 least,
             }),
-            (None, None) => Err(ModelError::TooManyKinds {
-                most: self.options.max_kinds,
+            (None, None, Some(least)) => Err(ModelError::TooManyConstraints {
+                least,
+                most: options.max_constraints,
+            }),
+            (None, None, None) => Err(ModelError::TooManyKinds {
+                most: options.max_kinds,
             }),
         }
     }
