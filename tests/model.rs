@@ -562,6 +562,31 @@ mod quantise {
     }
 
     #[test]
+    fn without_samples_only_scales_are_made_up() {
+        // A unit that is always zero has no scale.
+        let dead = single(array![[0.0, 0.0]], true);
+        let samples = [vec![1.0, -1.0]];
+        let options = QuantiseOptions::default();
+        let error = Quantised::new(&dead, &samples, &options).unwrap_err();
+        assert!(matches!(error, ModelError::Range { .. }), "{error}");
+        let network = Quantised::without_samples(&dead, &options).unwrap();
+        network.graph.check().unwrap();
+        // What no scale represents stays an error.
+        let tanh = FloatOp::Function(Elementary::Tanh.into());
+        let table = float_graph(1, vec![node(tanh, &[0], 1)]);
+        let wide = Quantised::without_samples(&table, &options_of(16, 16)).unwrap_err();
+        assert!(matches!(wide, ModelError::TableBits { .. }), "{wide}");
+        let float = FloatGraph::open(fixture("attention")).unwrap();
+        let made_up = Quantised::without_samples(&float, &options).unwrap().graph;
+        assert_eq!(
+            made_up,
+            Quantised::without_samples(&float, &options).unwrap().graph
+        );
+        assert_eq!(made_up.nodes.len(), float.nodes.len());
+        assert_eq!(made_up.output_len(), float.output_len());
+    }
+
+    #[test]
     fn saturation_is_counted_but_not_what_the_model_clamps() {
         let network = single(array![[1.0, 1.0]], true);
         let samples = [vec![1.0, -1.0], vec![1.0, 1.0]];

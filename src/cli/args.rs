@@ -29,7 +29,8 @@ pub struct Arguments {
 pub enum Command {
     /// Prove and verify that a built-in network reads a handwritten digit.
     Demo(Demo),
-    /// List what an ONNX model consists of, and what of it cannot be proven.
+    /// List what an ONNX model or a program consists of, how it is cut into steps, and what of it
+    /// cannot be proven.
     Inspect(Inspect),
     /// Turn an ONNX model into an integer program that can be proven.
     Compile(Compile),
@@ -117,9 +118,13 @@ pub struct Demo {
 /// Options of `inspect`.
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// The model.
+    /// The model, or a compiled program.
     #[arg(value_name = "MODEL.onnx")]
     pub model: PathBuf,
+    /// Typical inputs, as `compile` takes them: the plan is then that of `compile`. Without them it has
+    /// scales from made-up inputs, and constraints are near those of `compile`.
+    #[arg(long, value_name = "INPUTS.json")]
+    pub samples: Option<PathBuf>,
     /// Write the lists as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
