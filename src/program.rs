@@ -155,13 +155,8 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Model`] when no plan exists or a circuit refuses a layer.
-    pub fn new(
-        name: &str,
-        network: impl Into<IntegerGraph>,
-        options: &PlanOptions,
-    ) -> Result<Self, Error> {
-        let network = network.into();
-        let plan = Plan::new(&network, options)?;
+    pub fn new(name: &str, network: &IntegerGraph, options: &PlanOptions) -> Result<Self, Error> {
+        let plan = Plan::new(network, options)?;
         let mut steps = Vec::with_capacity(plan.steps.len());
         let mut tables = Vec::with_capacity(plan.steps.len());
         for (index, step) in plan.steps.iter().enumerate() {

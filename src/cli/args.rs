@@ -29,7 +29,8 @@ pub struct Arguments {
 pub enum Command {
     /// Prove and verify that a built-in network reads a handwritten digit.
     Demo(Demo),
-    /// List what an ONNX model consists of, and what of it cannot be proven.
+    /// List what an ONNX model or a program consists of, how it is cut into steps, and what of it
+    /// cannot be proven.
     Inspect(Inspect),
     /// Turn an ONNX model into an integer program that can be proven.
     Compile(Compile),
@@ -117,9 +118,13 @@ pub struct Demo {
 /// Options of `inspect`.
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// The model.
+    /// The model, or a compiled program.
     #[arg(value_name = "MODEL.onnx")]
     pub model: PathBuf,
+    /// Typical inputs, as `compile` takes them: the plan is then that of `compile`. Without them it has
+    /// scales from made-up inputs, and constraints are near those of `compile`.
+    #[arg(long, value_name = "INPUTS.json")]
+    pub samples: Option<PathBuf>,
     /// Write the lists as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -281,7 +286,11 @@ pub struct Prove {
 /// Options of `batch`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Standard output gets one JSON object a line for every input: file, status (proven,                         kept or failed), seconds, and proof and bytes, or error; with --aggregate                         also the index in the proof. An input that cannot be used does not stop                         the others; the exit code is then 2. Proofs that are there, accepted and                         about the same input are kept, so that the command can be run again."
+    after_help = "Standard output gets one JSON object a line for every input: file, status \
+                  (proven, kept or failed), seconds, and proof and bytes, or error; with --aggregate \
+                  also the index in the proof. An input that cannot be used does not stop the \
+                  others; the exit code is then 2. Proofs that are there, accepted and about the \
+                  same input are kept, so that the command can be run again."
 )]
 pub struct Batch {
     /// The program.

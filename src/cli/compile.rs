@@ -17,7 +17,7 @@ use foldnet_layers::Linear;
 use serde_json::{Value, json};
 
 /// The width of activations unless a model needs more.
-const USUAL_BITS: u32 = 8;
+pub(super) const USUAL_BITS: u32 = 8;
 
 /// Compiles a model and reports on it.
 pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
@@ -205,7 +205,7 @@ fn planned(
 }
 
 /// [`planned`], with the largest steps that there are where the usual ones do not do.
-fn planned_larger_if_needed(
+pub(super) fn planned_larger_if_needed(
     name: &str,
     graph: &IntegerGraph,
     plan: &PlanOptions,
@@ -285,8 +285,7 @@ mod tests {
 
     #[test]
     fn steps_grow_only_where_the_usual_ones_do_not_do() {
-        let network = random::network(3, 64, 1).expect("a network");
-        let graph = IntegerGraph::from(&network);
+        let graph = random::network(3, 64, 1).expect("a network");
         let options = |max_weight_variables| PlanOptions {
             max_weight_variables,
             ..PlanOptions::default()

@@ -62,11 +62,8 @@ fn expected(place: &Place, depth: usize, seed: u64) -> Vec<i64> {
         (value.as_f64().expect("a number") / network.input_scale).round() as i64
     };
     let values: Vec<i64> = values.iter().map(scaled).collect();
-    network
-        .evaluate(&values)
-        .expect("evaluated")
-        .output()
-        .to_vec()
+    let evaluator = network.evaluator().expect("an evaluator");
+    evaluator.output(&values).expect("evaluated")
 }
 
 /// A proof is accepted, and about the expected output.
