@@ -13,7 +13,7 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, wrong_trace,
 };
 use crate::linear::pairs;
-use crate::requantise::Requantise;
+use crate::requantise::{Requantise, Ties};
 use crate::tensor::ACTIVATION_TERMS;
 use crate::window::{Axis, Planes, Reads, Window, length, within};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
@@ -288,6 +288,7 @@ impl IntegerLayer for AveragePool {
                     low: -128,
                     high: 127,
                     accumulator_bits: 26,
+                    ties: Ties::Up,
                 },
             }
         };

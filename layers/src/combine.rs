@@ -9,7 +9,7 @@ use crate::error::{LayerError, Place};
 use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, wrong_trace,
 };
-use crate::requantise::Requantise;
+use crate::requantise::{Requantise, Ties};
 use crate::tensor::ACTIVATION_TERMS;
 use crate::window::{length, within};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
@@ -134,6 +134,7 @@ impl IntegerLayer for Combine {
                 low,
                 high,
                 accumulator_bits: 24,
+                ties: Ties::Up,
             },
         };
         vec![

@@ -3,7 +3,7 @@
 use foldnet_layers::average_pool::Pooled;
 use foldnet_layers::error::LayerError;
 use foldnet_layers::graph::MOST_TERMS;
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::window::Window;
 use foldnet_layers::{
     AveragePool, Combine, Gather, GraphShape, Layer, Linear, MaxPool, Node, graph,
@@ -14,6 +14,7 @@ const REQUANTISE: Requantise = Requantise {
     low: 0,
     high: 1,
     accumulator_bits: 1,
+    ties: Ties::Up,
 };
 
 fn shape(layers: usize) -> GraphShape {

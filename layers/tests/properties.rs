@@ -8,11 +8,10 @@ use ff::Field;
 use foldnet_gadgets::field::power_of_two;
 use foldnet_layers::average_pool::Pooled;
 use foldnet_layers::error::Place;
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{
     ArgMax, AveragePool, Combine, Gather, GraphShape, GraphTrace, Layer, Linear, MatMul, MaxPool,
-    Multiply, Node, Normalise, Softmax, Table, Window, evaluate, pack, required_variables,
-    tensor,
+    Multiply, Node, Normalise, Softmax, Table, Window, evaluate, pack, required_variables, tensor,
 };
 use halo2curves::bn256::Fr;
 use ndarray::{Array1, Array2};
@@ -55,6 +54,7 @@ fn requantise(random: &mut Random) -> Requantise {
         low: a.min(b),
         high: a.max(b),
         accumulator_bits: 34,
+        ties: Ties::Up,
     }
 }
 
