@@ -118,7 +118,7 @@ mod import {
     use super::*;
 
     /// Models that are read, with the operations that are left after fusion.
-    const READ: [(&str, &[&str]); 25] = [
+    const READ: [(&str, &[&str]); 26] = [
         ("gemm", &["Linear"; 3]),
         ("matmul_add", &["Linear"; 2]),
         ("left", &["Linear"; 2]),
@@ -165,6 +165,7 @@ mod import {
                 "Multiply",
             ],
         ),
+        ("bounds_by_channel", &["Linear", "Linear", "Linear"]),
         ("decoder", &["Gather", "Linear", "Function", "Gather"]),
         ("classes", &["Linear", "Softmax", "ArgMax"]),
         ("unsorted", &["Linear"]),
@@ -376,6 +377,14 @@ mod import {
             shown[1].contains("node `third`: operator Hardmax"),
             "{shown:?}"
         );
+        // Advice that every such node would repeat is kept apart.
+        let brief: Vec<String> = found.problems.iter().map(ModelError::brief).collect();
+        assert_eq!(brief[0], shown[0]);
+        assert_eq!(brief[1], "node `third`: operator Hardmax is not supported");
+        assert_eq!(found.problems[0].common_advice(), None);
+        let advice = found.problems[1].common_advice().unwrap();
+        assert!(advice.contains("README"), "{advice}");
+        assert!(shown[1].ends_with(advice), "{shown:?}");
         assert_eq!(found.nodes[0].shape, None);
         assert!(!found.nodes[4].used && found.graph.is_none());
         let bytes = std::fs::read(fixture("gemm")).unwrap();
@@ -689,7 +698,31 @@ mod errors {
             ("log_softmax", "node `scores`: operator LogSoftmax"),
             (
                 "other_domain",
-                "node `dense`: operator Gemm is not supported",
+                "node `dense`: operator Gemm of the domain com.example is not supported; the README",
+            ),
+            (
+                "contrib_unknown",
+                "node `fused`: operator FusedConv of the domain com.microsoft is not supported",
+            ),
+            (
+                "dynamic_scale",
+                "node `scale`: operator DynamicQuantizeLinear is not supported; its scale is computed",
+            ),
+            (
+                "volume",
+                "node `conv`: Conv with an image of 3 dimensions is not supported; use images of 1 or 2",
+            ),
+            (
+                "huge_input",
+                "graph input `x` has shape [1, 1099511627776], which is more than 16777216 values",
+            ),
+            (
+                "constant_output",
+                "graph output `y` does not depend on the graph input",
+            ),
+            (
+                "declared_output",
+                "graph output `y` is declared with shape [0, 5], but its nodes give [1, 4]",
             ),
             ("unknown_attribute", "Gemm with the attribute `transC`"),
             ("trans_a", "node `dense`: operand shapes [1, 6] and [6, 4]"),

@@ -267,6 +267,32 @@ fn quantised_vectors_agree() {
     assert!(compared >= 5);
 }
 
+/// Files of the same network, one with operators of the domain com.microsoft.
+#[test]
+fn contributed_operators_are_those_of_the_default_domain() {
+    let mut random = ChaCha20Rng::seed_from_u64(11);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    for (theirs, plain) in [
+        ("contrib_gelu", "default_gelu"),
+        ("optional_qoperator", "optional_qdq"),
+    ] {
+        let open = |name: &str| FloatGraph::open(folder.join(format!("{name}.onnx"))).unwrap();
+        let (graph, plain) = (open(theirs), open(plain));
+        assert_eq!(graph.least_bits(), plain.least_bits(), "{theirs}");
+        for _ in 0..100 {
+            let input: Vec<f32> = (0..graph.input_len())
+                .map(|_| (random.next_u32() >> 8) as f32 / (1u32 << 22) as f32 - 2.0)
+                .collect();
+            let (ours, expected) = (graph.evaluate(&input), plain.evaluate(&input));
+            let (ours, expected) = (ours.unwrap(), expected.unwrap());
+            for (a, b) in ours.iter().zip(&expected) {
+                // The bias of one of the files is rounded to float32.
+                assert!((a - b).abs() < 1e-6, "{theirs}: {ours:?} {expected:?}");
+            }
+        }
+    }
+}
+
 /// Every vector in integers, calibrated on its own input: the largest error in units of the largest
 /// output, by operator.
 #[test]

@@ -12,7 +12,7 @@ use crate::model::graph::FloatOp;
 use crate::model::inspect::{Inspection, OnnxNode};
 use crate::model::json::samples as samples_of;
 use crate::model::plan::{PlanOptions, cost};
-use crate::model::{FloatGraph, FloatNode, QuantiseOptions, Quantised};
+use crate::model::{FloatGraph, FloatNode, ModelError, QuantiseOptions, Quantised};
 use crate::program::Outline;
 use anyhow::Context;
 use foldnet_layers::layer::Layer;
@@ -243,14 +243,17 @@ fn describe(inspection: &Inspection, report: &mut Report) {
     }
     if !inspection.problems.is_empty() {
         report.text("\nnot provable:");
-        let problems: Vec<String> = inspection
-            .problems
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let problems: Vec<String> = inspection.problems.iter().map(ModelError::brief).collect();
         problems
             .iter()
             .for_each(|problem| report.text(format!("  {problem}")));
+        if let Some(advice) = inspection
+            .problems
+            .iter()
+            .find_map(ModelError::common_advice)
+        {
+            report.text(format!("of operators that are not supported: {advice}"));
+        }
         report.value("problems", problems);
     }
 }

@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+/// The advice for operators that are in no list.
+pub(super) const UNLISTED: &str =
+    "the README, section Operators, lists those that are; rewrite the model with these";
+
 /// An error of [`crate::model`]; every message ends with what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -113,6 +117,31 @@ pub enum ModelError {
         input: String,
         /// Its dimensions.
         got: Vec<i64>,
+    },
+    /// The graph input has too many values.
+    #[error(
+        "graph input `{input}` has shape {got:?}, which is more than {most} values; use smaller inputs"
+    )]
+    InputSize {
+        /// The graph input.
+        input: String,
+        /// Its dimensions.
+        got: Vec<i64>,
+        /// The most values there may be.
+        most: usize,
+    },
+    /// The model declares its output with another shape than it has.
+    #[error(
+        "graph output `{output}` is declared with shape {declared:?}, but its nodes give {computed:?}; \
+         the file contradicts itself, export the model again"
+    )]
+    OutputShape {
+        /// The graph output.
+        output: String,
+        /// The dimensions in the file; 0 for those that are left open.
+        declared: Vec<i64>,
+        /// What follows from the input's shape.
+        computed: Vec<usize>,
     },
     /// A dimension other than the batch dimension is symbolic.
     #[error(
@@ -516,4 +545,26 @@ pub enum ModelError {
         /// What differs.
         reason: String,
     },
+}
+
+impl ModelError {
+    /// The message without advice that is the same for every operator that is not read.
+    pub fn brief(&self) -> String {
+        let message = self.to_string();
+        match message
+            .strip_suffix(UNLISTED)
+            .and_then(|m| m.strip_suffix("; "))
+        {
+            Some(brief) => brief.into(),
+            None => message,
+        }
+    }
+
+    /// Advice that [`ModelError::brief`] leaves out.
+    pub fn common_advice(&self) -> Option<&'static str> {
+        match self {
+            ModelError::UnsupportedOperator { remedy, .. } if *remedy == UNLISTED => Some(UNLISTED),
+            _ => None,
+        }
+    }
 }

@@ -35,6 +35,12 @@ impl Interval {
         high: f64::INFINITY,
     };
 
+    /// The opposite.
+    pub const NEGATIVE: Interval = Interval {
+        low: f64::NEG_INFINITY,
+        high: 0.0,
+    };
+
     /// `min(max(x, low), high)`, as ONNX orders the two.
     pub fn clamp(&self, value: f64) -> f64 {
         value.max(self.low).min(self.high)

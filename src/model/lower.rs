@@ -461,10 +461,7 @@ impl Lowering<'_> {
                 largest * scale_in * power(shift) / scale_out,
             )))
         };
-        let most = match node.step {
-            Some(_) => QUANTISED_WEIGHT_BITS,
-            None => MAX_WEIGHT_BITS,
-        };
+        let most = weight_bits(node);
         let mut shift = self.first_shift(node);
         while bits(shift) > most {
             if shift <= SHIFT_STEP {
@@ -518,7 +515,7 @@ impl Lowering<'_> {
         let most = ratios.iter().fold(0.0f64, |most, r| most.max(r.abs()));
         let bits = |shift: u32| signed_bits(i128::from(round(most * power(shift))));
         let mut shift = self.first_shift(node);
-        while bits(shift) > MAX_WEIGHT_BITS && shift > SHIFT_STEP {
+        while bits(shift) > weight_bits(node) && shift > SHIFT_STEP {
             shift -= SHIFT_STEP;
         }
         let coefficients: Vec<i64> = ratios.iter().map(|r| round(r * power(shift))).collect();
@@ -637,7 +634,10 @@ impl Lowering<'_> {
                     at: x as f64 * scale_in,
                 });
             }
-            let rounded = round(value / scale_out);
+            let rounded = match node.step {
+                Some(_) => (value / scale_out).round_ties_even() as i64,
+                None => round(value / scale_out),
+            };
             entries.push(rounded.clamp(range.0, range.1));
             saturates.push((cut.0 && rounded < least) || (cut.1 && rounded > most));
         }
@@ -709,6 +709,14 @@ impl Lowering<'_> {
             low,
             high,
         }))
+    }
+}
+
+/// Signed bits that the weights of a node may have.
+fn weight_bits(node: &FloatNode) -> u32 {
+    match node.step {
+        Some(_) => QUANTISED_WEIGHT_BITS,
+        None => MAX_WEIGHT_BITS,
     }
 }
 

@@ -238,17 +238,21 @@ impl Importer {
         self.extremum(node, true)
     }
 
-    /// Constants of one value give a clamp; several activations a pool over pairs of values.
+    /// Constants of one value give a clamp, others a clamp between two sums; several activations a
+    /// pool over pairs of values.
     fn extremum(&mut self, node: &Node, least: bool) -> Result<Outputs, ModelError> {
-        let mut terms = Vec::new();
+        let (mut terms, mut constants) = (Vec::new(), Vec::new());
         let mut bound = Interval::ALL;
         for index in 0..node.proto.input.len() {
-            match self.operand(node, index)? {
-                Value::Activation(_) => terms.push(self.activation(node, index)?),
-                Value::Constant(_) if least => {
-                    bound.high = bound.high.min(self.scalar(node, index)?)
-                }
-                Value::Constant(_) => bound.low = bound.low.max(self.scalar(node, index)?),
+            if let Value::Activation(_) = self.operand(node, index)? {
+                terms.push(self.activation(node, index)?);
+                continue;
+            }
+            let constant = self.floats(node, index)?;
+            match constant.first() {
+                Some(&value) if constant.len() == 1 && least => bound.high = bound.high.min(value),
+                Some(&value) if constant.len() == 1 => bound.low = bound.low.max(value),
+                _ => constants.push(constant),
             }
         }
         let mut result = self.largest(node, terms, least)?;
@@ -256,7 +260,28 @@ impl Importer {
             let shape = result.shape;
             result = self.push(node, FloatOp::Clip(bound), vec![result.id], shape)?;
         }
+        for constant in &constants {
+            result = self.bounded(node, result, constant, least)?;
+        }
         activation(result)
+    }
+
+    /// `max(x, c) = max(x - c, 0) + c`, and `min` alike.
+    fn bounded(
+        &mut self,
+        node: &Node,
+        input: Activation,
+        constant: &ArrayD<f64>,
+        least: bool,
+    ) -> Result<Activation, ModelError> {
+        let difference = self.affine(node, input, None, Some(&constant.mapv(|c| -c)))?;
+        let kept = match least {
+            true => Interval::NEGATIVE,
+            false => Interval::POSITIVE,
+        };
+        let shape = difference.shape;
+        let difference = self.push(node, FloatOp::Clip(kept), vec![difference.id], shape)?;
+        self.affine(node, difference, None, Some(constant))
     }
 
     fn largest(

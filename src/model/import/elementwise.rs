@@ -10,14 +10,18 @@ impl Importer {
     /// Operators that are one function.
     pub(super) fn function(&mut self, node: &Node) -> Result<Outputs, ModelError> {
         let input = self.activation(node, 0)?;
-        let function = elementary(node)?;
-        let shape = input.shape;
-        activation(self.push(
-            node,
-            FloatOp::Function(function.into()),
-            vec![input.id],
-            shape,
-        )?)
+        activation(self.mapped(node, &input, elementary(node)?)?)
+    }
+
+    /// A function of every value.
+    pub(super) fn mapped(
+        &mut self,
+        node: &Node,
+        input: &Activation,
+        function: Elementary,
+    ) -> Result<Activation, ModelError> {
+        let op = FloatOp::Function(function.into());
+        self.push(node, op, vec![input.id], input.shape.clone())
     }
 
     pub(super) fn relu(&mut self, node: &Node) -> Result<Outputs, ModelError> {
@@ -77,21 +81,10 @@ impl Importer {
         let input = self.activation(node, 0)?;
         let slopes = self.floats(node, 1)?;
         if let (1, Some(&slope)) = (slopes.len(), slopes.first()) {
-            let function = Elementary::LeakyRelu { slope };
-            let shape = input.shape;
-            return activation(self.push(
-                node,
-                FloatOp::Function(function.into()),
-                vec![input.id],
-                shape,
-            )?);
+            return activation(self.mapped(node, &input, Elementary::LeakyRelu { slope })?);
         }
-        let negative = Interval {
-            low: f64::NEG_INFINITY,
-            high: 0.0,
-        };
         let above = self.clipped(node, &input, Interval::POSITIVE)?;
-        let below = self.clipped(node, &input, negative)?;
+        let below = self.clipped(node, &input, Interval::NEGATIVE)?;
         let below = self.affine(node, below, Some(&slopes), None)?;
         if length(&below.shape) != length(&input.shape) {
             return Err(node.mismatched(&input.shape, slopes.shape()));

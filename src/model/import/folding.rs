@@ -197,7 +197,7 @@ impl Importer {
     }
 
     /// A function of two constants that broadcast.
-    fn zipped<A: Copy, B: Copy, T: Clone + Default>(
+    pub(super) fn zipped<A: Copy, B: Copy, T: Clone + Default>(
         &self,
         node: &Node,
         a: &ArrayD<A>,

@@ -18,6 +18,9 @@ struct Kernel {
 
 /// The weights of a convolution of an image of the given shape.
 fn kernel(node: &Node, weights: ArrayD<f64>, shape: &[usize]) -> Result<Kernel, ModelError> {
+    if !(3..=4).contains(&shape.len()) {
+        return Err(no_image(node, shape));
+    }
     let (first, second, size) = match *weights.shape() {
         [n, c, width] if shape.len() == 3 => (n, c, [1, width]),
         [n, c, height, width] if shape.len() == 4 => (n, c, [height, width]),
@@ -495,10 +498,7 @@ pub(super) fn planes(node: &Node, input: &Activation) -> Result<Planes, ModelErr
     let (batch, channels, height, width) = match *input.shape.as_slice() {
         [batch, channels, width] => (batch, channels, 1, width),
         [batch, channels, height, width] => (batch, channels, height, width),
-        _ => {
-            let usage = format!("an input of {} axes", input.shape.len());
-            return Err(node.misused(usage, "use images of 1 or 2 dimensions"));
-        }
+        _ => return Err(no_image(node, &input.shape)),
     };
     Ok(Planes {
         batch,
@@ -506,6 +506,15 @@ pub(super) fn planes(node: &Node, input: &Activation) -> Result<Planes, ModelErr
         height,
         width,
     })
+}
+
+fn no_image(node: &Node, shape: &[usize]) -> ModelError {
+    let usage = match shape.len() {
+        axes @ 5.. => format!("an image of {} dimensions", axes - 2),
+        axes => format!("an input of {axes} axes"),
+    };
+    let remedy = "use images of 1 or 2 dimensions: a batch, channels, and the image's own axes";
+    node.misused(usage, remedy)
 }
 
 /// A weight tensor as a matrix with the given rows.

@@ -1,6 +1,6 @@
 //! ONNX to a [`FloatGraph`].
 //!
-//! Read are the operators in `OPERATORS`, of operator sets 7 to 28, on float32 tensors of static
+//! Read are the operators in `OPERATORS`, of operator sets 7 to 28, and in `contrib`, on float32 tensors of static
 //! shape with a batch of one. Whatever else the output depends on is refused with the name of the
 //! node: nothing is approximated or dropped. Nodes that no output depends on are ignored.
 //!
@@ -9,6 +9,7 @@
 
 mod arithmetic;
 mod constant;
+mod contrib;
 mod elementwise;
 mod folding;
 mod linear;
@@ -20,13 +21,14 @@ mod pool;
 mod quantised;
 mod rows;
 
-use super::error::ModelError;
+use super::error::{ModelError, UNLISTED};
 use super::graph::{FloatGraph, FloatNode, FloatOp, Interval, fuse, length};
 use super::inspect::OnnxNode;
 use constant::Constant;
 use ndarray::ArrayD;
 use node::Node;
 use order::Order;
+use quantised::Scheme;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -275,6 +277,9 @@ impl FloatGraph {
                 });
             }
         };
+        if let Some(declared) = graph_of(model)?.0.output.first() {
+            declared_shape(declared, &output.shape)?;
+        }
         let graph = fuse::fuse(FloatGraph {
             name: model
                 .graph
@@ -358,6 +363,11 @@ fn import(model: &ModelProto) -> Result<(Importer, Order), ModelError> {
     let input_shape = input_shape(input)?;
     let normalisations = patterns::normalisations(graph);
     let order = Order::new(graph, &input.name, &normalisations)?;
+    if !order.tensors.contains(&input.name) {
+        return Err(ModelError::Disconnected {
+            output: order.output,
+        });
+    }
     let mut importer = Importer::new(input_shape);
     importer.values.insert(input.name.clone(), importer.input());
     for tensor in &graph.initializer {
@@ -482,14 +492,50 @@ fn input_shape(input: &ValueInfoProto) -> Result<Vec<usize>, ModelError> {
         }
         shape.push(1);
     }
-    positive_shape(&shape, batched).ok_or_else(|| ModelError::InputShape {
+    let sizes = positive_shape(&shape, batched).ok_or_else(|| ModelError::InputShape {
         input: input.name.clone(),
-        got: shape,
+        got: shape.clone(),
+    })?;
+    if length(&sizes) > MAX_ACTIVATION {
+        return Err(ModelError::InputSize {
+            input: input.name.clone(),
+            got: shape,
+            most: MAX_ACTIVATION,
+        });
+    }
+    Ok(sizes)
+}
+
+/// Checks the shape that the model declares for its output against the one that it has. Dimensions
+/// without a size, and an output without dimensions, declare nothing.
+fn declared_shape(output: &ValueInfoProto, computed: &[usize]) -> Result<(), ModelError> {
+    let Some(type_proto::Value::TensorType(tensor)) =
+        output.r#type.as_ref().and_then(|t| t.value.as_ref())
+    else {
+        return Ok(());
+    };
+    let dimensions = tensor.shape.as_ref().map_or(&[][..], |s| s.dim.as_slice());
+    let declared: Vec<i64> = dimensions
+        .iter()
+        .map(|dimension| match dimension.value {
+            Some(Dimension::DimValue(size)) => size.max(0),
+            _ => 0,
+        })
+        .collect();
+    let fits =
+        |(&declared, &size): (&i64, &usize)| declared == 0 || usize::try_from(declared) == Ok(size);
+    let agree = declared.len() == computed.len() && declared.iter().zip(computed).all(fits);
+    if declared.is_empty() || agree {
+        return Ok(());
+    }
+    Err(ModelError::OutputShape {
+        output: output.name.clone(),
+        declared,
+        computed: computed.to_vec(),
     })
 }
 
-/// `shape` as sizes, if it is positive, has a batch of one and a product that is no larger than
-/// activations may be.
+/// `shape` as sizes, if it is positive and has a batch of one.
 fn positive_shape(shape: &[i64], batched: bool) -> Option<Vec<usize>> {
     let sizes: Option<Vec<usize>> = shape
         .iter()
@@ -497,7 +543,7 @@ fn positive_shape(shape: &[i64], batched: bool) -> Option<Vec<usize>> {
         .collect();
     let sizes = sizes?;
     let batch = !batched || sizes.first() == Some(&1);
-    (!sizes.is_empty() && length(&sizes) <= MAX_ACTIVATION && batch).then_some(sizes)
+    (!sizes.is_empty() && batch).then_some(sizes)
 }
 
 /// A tensor that depends on the input.
@@ -517,7 +563,7 @@ enum Kind {
     /// Indices, which ArgMax gives.
     Index,
     /// The integers `value / scale + zero`.
-    Quantised { scale: f64, zero: i64 },
+    Quantised(Scheme),
 }
 
 impl Activation {
@@ -544,6 +590,14 @@ enum Value {
 impl Value {
     fn constant(constant: Constant) -> Self {
         Value::Constant(Arc::new(constant))
+    }
+
+    /// The same, if it is an activation, with values that stand for something else.
+    fn of_kind(self, kind: Kind) -> Self {
+        match self {
+            Value::Activation(activation) => Value::Activation(Activation { kind, ..activation }),
+            constant => constant,
+        }
     }
 
     fn is_constant(&self) -> bool {
@@ -591,13 +645,17 @@ impl Importer {
 
     /// Reads a node.
     fn read(&mut self, node: &Node) -> Result<Outputs, ModelError> {
-        if !is_default(&node.proto.domain) {
-            return Err(unsupported(node));
-        }
-        if let Some(folded) = self.fold(node)? {
-            return Ok(folded);
-        }
-        let found = OPERATORS
+        let known = match node.proto.domain.as_str() {
+            contrib::DOMAIN => contrib::OPERATORS,
+            domain if is_default(domain) => {
+                if let Some(folded) = self.fold(node)? {
+                    return Ok(folded);
+                }
+                OPERATORS
+            }
+            _ => return Err(unsupported(node)),
+        };
+        let found = known
             .iter()
             .find(|operator| operator.name == node.operator());
         let operator = found.ok_or_else(|| unsupported(node))?;
@@ -670,7 +728,7 @@ impl Importer {
                     let usage = format!("the indices `{}`", node.operand(index));
                     Err(node.misused(usage, "cast the indices to float, or end with ArgMax"))
                 }
-                Kind::Quantised { .. } => {
+                Kind::Quantised(_) => {
                     let usage = format!("the quantised tensor `{}`", node.operand(index));
                     Err(node.misused(usage, "dequantise it first"))
                 }
@@ -682,6 +740,23 @@ impl Importer {
                 }
                 other => Err(node.wrong_type(node.operand(index), "FLOAT", other)),
             },
+        }
+    }
+
+    /// Operand `index`, which must depend on the input, as floats that are ordered as its values are;
+    /// and what those stand for.
+    fn comparable(&mut self, node: &Node, index: usize) -> Result<(Activation, Kind), ModelError> {
+        match self.operand(node, index)? {
+            Value::Activation(activation @ Activation { kind, .. })
+                if matches!(kind, Kind::Quantised(_)) =>
+            {
+                let kept = Activation {
+                    kind: Kind::Float,
+                    ..activation
+                };
+                Ok((kept, kind))
+            }
+            _ => Ok((self.activation(node, index)?, Kind::Float)),
         }
     }
 
@@ -815,6 +890,14 @@ impl Node<'_> {
 }
 
 fn unsupported(node: &Node) -> ModelError {
+    let domain = node.proto.domain.as_str();
+    if !is_default(domain) {
+        return ModelError::UnsupportedOperator {
+            node: node.name.clone(),
+            operator: format!("{} of the domain {domain}", node.operator()),
+            remedy: dynamic(node).unwrap_or(UNLISTED),
+        };
+    }
     let remedy = match node.operator() {
         "LogSoftmax" => "export the logits: they decide the prediction",
         "LSTM" | "GRU" | "RNN" | "Loop" | "Scan" | "If" => {
@@ -827,11 +910,21 @@ fn unsupported(node: &Node) -> ModelError {
         "NonMaxSuppression" | "ZipMap" | "ArrayFeatureExtractor" => {
             "export the network without what follows its scores"
         }
-        _ => "`foldnet inspect` lists the operators that are read; rewrite the model with these",
+        _ => dynamic(node).unwrap_or(UNLISTED),
     };
     ModelError::UnsupportedOperator {
         node: node.name.clone(),
         operator: node.operator().into(),
         remedy,
     }
+}
+
+/// Advice for the operators of models whose scales are computed from each input.
+fn dynamic(node: &Node) -> Option<&'static str> {
+    let name = node.operator();
+    let computed = name.starts_with("Dynamic") || name.contains("Integer");
+    computed.then_some(
+        "its scale is computed from the input; quantise with constant scales, for instance with \
+         onnxruntime's quantize_static",
+    )
 }

@@ -535,11 +535,7 @@ impl Importer {
             return Err(node.mismatched(&from, &given));
         }
         let mode = node.text("mode", "constant")?;
-        let fill = if node.has(2) {
-            self.scalar(node, 2)?
-        } else {
-            node.float("value", 0.0)?
-        };
+        let fill = self.padding_value(node, &value)?;
         let mut picks = everything(&from);
         for (&axis, (&before, &after)) in axes
             .iter()
@@ -560,7 +556,11 @@ impl Importer {
         let shape: Vec<usize> = picks.iter().map(Vec::len).collect();
         self.check_size(node, &shape, value.is_constant())?;
         let mut movement = Movement::select(&from, &picks);
-        let mut operands = vec![value];
+        let kind = match &value {
+            Value::Activation(activation) => activation.kind,
+            Value::Constant(_) => Kind::Float,
+        };
+        let mut operands = vec![value.of_kind(Kind::Float)];
         if mode == "constant" && fill != 0.0 {
             // The constant is a second operand of one value.
             let last = length(&from);
@@ -571,7 +571,27 @@ impl Importer {
             let fill = ArrayD::from_elem(IxDyn(&[1]), fill);
             operands.push(Value::constant(Constant::Float(fill)));
         }
-        one(self.moved(node, operands, movement)?)
+        one(self.moved(node, operands, movement)?.of_kind(kind))
+    }
+
+    /// The constant that Pad surrounds `value` with, as a float.
+    fn padding_value(&self, node: &Node, value: &Value) -> Result<f64, ModelError> {
+        let Value::Activation(Activation {
+            kind: Kind::Quantised(scheme),
+            ..
+        }) = value
+        else {
+            return match node.has(2) {
+                true => self.scalar(node, 2),
+                false => node.float("value", 0.0),
+            };
+        };
+        let integer = match node.has(2) {
+            true => self.integers(node, 2)?.first().copied().unwrap_or(0),
+            false => 0,
+        };
+        // Exact: the integers have at most 16 bits.
+        Ok(integer.saturating_sub(scheme.zero) as f64 * scheme.scale)
     }
 
     /// Picks along an axis by constant indices.

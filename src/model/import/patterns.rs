@@ -5,6 +5,7 @@
 //! are then not read unless something else needs them.
 
 use super::constant::Constant;
+use super::is_default;
 use super::node::Node;
 use std::collections::HashMap;
 use tract_onnx::pb::{GraphProto, NodeProto};
@@ -22,6 +23,7 @@ pub(super) fn normalisations(graph: &GraphProto) -> HashMap<usize, Pattern> {
     let tensors = Tensors::new(graph);
     let nodes = graph.node.iter().enumerate();
     nodes
+        .filter(|(_, node)| is_default(&node.domain))
         .filter_map(|(at, node)| Some((at, tensors.normalisation(node)?)))
         .collect()
 }
@@ -54,7 +56,9 @@ impl<'a> Tensors<'a> {
                 {
                     tensors.constants.insert(output, constant);
                 }
-                tensors.makers.insert(output, node);
+                if is_default(&node.domain) {
+                    tensors.makers.insert(output, node);
+                }
             }
         }
         tensors

@@ -219,7 +219,7 @@ impl Sliding {
 
 impl Importer {
     pub(super) fn max_pool(&mut self, node: &Node) -> Result<Outputs, ModelError> {
-        let input = self.activation(node, 0)?;
+        let (input, kind) = self.comparable(node, 0)?;
         let planes = planes(node, &input)?;
         let sliding = Sliding::read(node, None, input.shape.len())?;
         let mut padding = sliding.padding(planes.size());
@@ -229,7 +229,8 @@ impl Importer {
             padding[3] += right;
         }
         let pool = pool(node, &sliding, planes, padding)?;
-        activation(self.push_pool(node, &input, &pool, FloatOp::MaxPool(pool))?)
+        let largest = self.push_pool(node, &input, &pool, FloatOp::MaxPool(pool))?;
+        activation(Activation { kind, ..largest })
     }
 
     pub(super) fn average_pool(&mut self, node: &Node) -> Result<Outputs, ModelError> {

@@ -9,15 +9,15 @@ use super::constant::Constant;
 use super::node::Node;
 use super::{Activation, Importer, Kind, Outputs, Value, activation, one};
 use crate::model::error::ModelError;
-use crate::model::graph::{FloatOp, Interval};
+use crate::model::graph::{FloatOp, Grid, Interval};
 use ndarray::{Array1, ArrayD, IxDyn};
 use std::ops::RangeInclusive;
 
 /// Scale, zero point and type of a quantised tensor.
-#[derive(Clone, Copy, Debug)]
-struct Scheme {
-    scale: f64,
-    zero: i64,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Scheme {
+    pub(super) scale: f64,
+    pub(super) zero: i64,
     /// What the type can hold.
     low: i64,
     high: i64,
@@ -35,17 +35,37 @@ fn range_of(kind: &str) -> Option<RangeInclusive<i64>> {
 }
 
 impl Scheme {
-    fn kind(&self) -> Kind {
-        Kind::Quantised {
-            scale: self.scale,
-            zero: self.zero,
+    /// The same scale and zero point with the type of another scheme.
+    pub(super) fn of_type(self, other: Scheme) -> Self {
+        Scheme {
+            low: other.low,
+            high: other.high,
+            ..self
+        }
+    }
+
+    /// The floats that a tensor of the scheme can hold.
+    pub(super) fn grid(&self) -> Grid {
+        // Exact: the integers have at most 17 bits.
+        let bound = |q: i64| (q - self.zero) as f64 * self.scale;
+        Grid {
+            step: self.scale,
+            range: Interval {
+                low: bound(self.low),
+                high: bound(self.high),
+            },
         }
     }
 }
 
 impl Importer {
     /// The scheme of an activation from its scale and zero point operands.
-    fn scheme(&self, node: &Node, scale: usize, zero: usize) -> Result<Scheme, ModelError> {
+    pub(super) fn scheme(
+        &self,
+        node: &Node,
+        scale: usize,
+        zero: usize,
+    ) -> Result<Scheme, ModelError> {
         const REMEDY: &str = "quantise activations per tensor, with int8 or uint8";
         let scales = self.floats(node, scale)?;
         let (1, Some(&value)) = (scales.len(), scales.first()) else {
@@ -72,7 +92,7 @@ impl Importer {
     }
 
     /// A constant of integers and its type.
-    fn typed_integers(
+    pub(super) fn typed_integers(
         &self,
         node: &Node,
         index: usize,
@@ -90,7 +110,7 @@ impl Importer {
     }
 
     /// Rounds a float activation as a scheme says.
-    fn rounded(
+    pub(super) fn rounded(
         &mut self,
         node: &Node,
         input: &Activation,
@@ -100,17 +120,11 @@ impl Importer {
             coefficients: vec![1.0],
         };
         let mut result = self.push(node, op, vec![input.id], input.shape.clone())?;
-        let scale = scheme.scale;
+        let grid = scheme.grid();
         if let Some(added) = self.nodes.last_mut() {
-            // Exact: the integers have at most 17 bits.
-            let bound = |q: i64| (q - scheme.zero) as f64 * scale;
-            added.clip = Interval {
-                low: bound(scheme.low),
-                high: bound(scheme.high),
-            };
-            added.step = Some(scale);
+            (added.clip, added.step) = (grid.range, Some(grid.step));
         }
-        result.kind = scheme.kind();
+        result.kind = Kind::Quantised(scheme);
         Ok(result)
     }
 
@@ -144,7 +158,7 @@ impl Importer {
     }
 
     /// The floats of the quantised activation `index`, whose scheme must be the given one.
-    fn real(
+    pub(super) fn real(
         &mut self,
         node: &Node,
         index: usize,
@@ -154,7 +168,8 @@ impl Importer {
             return Err(node.misused("constant operands only".into(), "fold constants"));
         };
         let scheme = self.scheme(node, scale, zero)?;
-        if input.kind != scheme.kind() {
+        let same = |other: Scheme| (other.scale, other.zero) == (scheme.scale, scheme.zero);
+        if !matches!(input.kind, Kind::Quantised(other) if same(other)) {
             let usage = "another scale or zero point than its operand was quantised with".into();
             return Err(node.misused(usage, "use the scale and zero point of the tensor"));
         }
@@ -166,7 +181,7 @@ impl Importer {
 
     /// `scale (q - zero)` of constants, with a scale for each position along `axis` if there are
     /// several.
-    fn dequantised(
+    pub(super) fn dequantised(
         &self,
         node: &Node,
         [values, scale, zero]: [usize; 3],

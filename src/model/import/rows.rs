@@ -140,7 +140,7 @@ impl Importer {
     }
 
     pub(super) fn arg_max(&mut self, node: &Node) -> Result<Outputs, ModelError> {
-        let input = self.activation(node, 0)?;
+        let (input, _) = self.comparable(node, 0)?;
         let axis = node.axis(node.int("axis", 0)?, input.shape.len())?;
         if node.flag("select_last_index", false)? {
             let remedy = "take the first of equal values";
