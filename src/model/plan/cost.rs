@@ -219,6 +219,21 @@ pub fn multiplications(kind: &GraphShape) -> usize {
 }
 
 impl CostModel {
+    /// Costs of folding alone, for proofs that are not made small.
+    pub fn folding() -> Self {
+        let free = OnceModel {
+            base: 0.0,
+            constraint: 0.0,
+            point: 0.0,
+        };
+        CostModel {
+            start: free,
+            compress: free,
+            groth16: 0.0,
+            ..CostModel::default()
+        }
+    }
+
     /// Predicted seconds of one step.
     pub fn step_seconds(&self, constraints: usize, products: usize, variables: usize) -> f64 {
         self.fold_step
