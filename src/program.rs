@@ -4,12 +4,10 @@ use crate::error::Error;
 use crate::fold::error::FoldError;
 use crate::model::integer::{OutOfRange, QuantisedInput};
 use crate::model::network::IntegerGraph;
-use crate::model::plan::{Plan, PlanOptions};
+use crate::model::plan::{Plan, PlanOptions, cost};
 use crate::weights::WeightStore;
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::graph::{GraphShape, GraphTrace, evaluate};
-use foldnet_layers::layer::Layer;
-use foldnet_layers::linear::Linear;
 use foldnet_layers::tensor;
 use serde::{Deserialize, Serialize};
 
@@ -272,15 +270,11 @@ impl Outline {
 
     /// Multiplications of one inference, padding included.
     pub fn multiplications(&self) -> usize {
-        let of = |step: &ProgramStep| {
-            let layers = self
-                .kinds
-                .get(step.kind)
-                .into_iter()
-                .flat_map(GraphShape::layers);
-            let linear = layers.filter_map(Layer::linear);
-            linear.map(Linear::multiplications).sum::<usize>()
-        };
-        self.steps.iter().map(of).sum()
+        let kinds = self
+            .steps
+            .iter()
+            .filter_map(|step| self.kinds.get(step.kind));
+        let of = |kind: &GraphShape| cost::multiplications(kind) / kind.batch.max(1);
+        kinds.map(of).sum()
     }
 }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::files;
 use crate::model::json::samples as read_samples;
 use crate::model::network::IntegerGraph;
-use crate::model::plan::{MAX_WEIGHT_VARIABLES, PlanOptions};
+use crate::model::plan::{CostModel, MAX_WEIGHT_VARIABLES, PlanOptions};
 use crate::model::{FloatGraph, LayerReport, ModelError, QuantiseOptions, Quantised, Samples};
 use crate::program::Program;
 use anyhow::Context;
@@ -39,6 +39,10 @@ pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
             max_constraints: match options.proof {
                 ProofKind::Groth16 => PlanOptions::default().max_constraints,
                 ProofKind::Folded | ProofKind::Spartan => artefact::MAX_CONSTRAINTS,
+            },
+            cost: match options.proof {
+                ProofKind::Folded => CostModel::folding(),
+                ProofKind::Spartan | ProofKind::Groth16 => CostModel::default(),
             },
             ..PlanOptions::default()
         };
@@ -294,7 +298,7 @@ mod tests {
         assert_eq!(usual.outline().weight_variables, 13);
         // A row of 64 weights and its bias do not fit into 2^6 entries.
         let refused = planned("n", &graph, &options(6), None).expect_err("too small");
-        assert!(refused.to_string().contains("at most 6"), "{refused}");
+        assert!(refused.to_string().contains("the bound is 6"), "{refused}");
         let larger = planned_larger_if_needed("n", &graph, &options(6), None).expect("a program");
         assert!(larger.outline().weight_variables > 6);
         // Kinds with too many constraints do not get fewer by larger steps.

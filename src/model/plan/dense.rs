@@ -11,7 +11,7 @@
 //! two kinds whose union costs least are merged.
 
 use super::super::network::{IntegerGraph, IntegerNode};
-use super::{Best, MAX_LAYERS_PER_STEP, Part, Plan, PlanOptions, PlannedStep};
+use super::{Best, MAX_LAYERS_PER_STEP, Part, Plan, PlanOptions, PlannedStep, Sizes};
 use foldnet_layers::graph::{GraphShape, Node};
 use foldnet_layers::layer::Layer;
 use foldnet_layers::requantise::Requantise;
@@ -70,12 +70,12 @@ impl Dense {
         Linear::dense(self.inputs, self.outputs, self.requantise).into()
     }
 
-    /// What cannot be padded: shift and clamp.
-    fn constants(&self) -> (u32, i64, i64) {
-        let Requantise {
-            shift, low, high, ..
-        } = self.requantise;
-        (shift, low, high)
+    /// What cannot be padded: everything but the accumulator's bound.
+    fn constants(&self) -> Requantise {
+        Requantise {
+            accumulator_bits: 1,
+            ..self.requantise
+        }
     }
 
     /// Constraints, nearly.
@@ -246,7 +246,11 @@ impl Candidate {
             options.cost.step_seconds(constraints, 0, self.variables)
         };
         let steps: f64 = self.steps.iter().map(seconds).sum();
-        steps + options.cost.once_seconds(&sizes, self.variables)
+        let sizes = Sizes {
+            constraints: sizes,
+            variables: self.variables,
+        };
+        steps + options.cost.once_seconds(&sizes)
     }
 }
 
@@ -414,7 +418,7 @@ impl Chain {
     }
 
     /// Shift and clamps of a range of layers: what cannot be padded.
-    fn constants(&self, layers: &Range<usize>) -> Vec<(u32, i64, i64)> {
+    fn constants(&self, layers: &Range<usize>) -> Vec<Requantise> {
         let layers = self.layers.get(layers.clone()).unwrap_or(&[]);
         layers.iter().map(Dense::constants).collect()
     }
