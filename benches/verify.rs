@@ -16,7 +16,7 @@ use succinct::{Folded, Opened, Squared};
 
 fn folded(criterion: &mut Criterion) {
     let mut group = group(criterion, "verify folded");
-    let model = Model::new(30, 64);
+    let model = Model::new(90, 64);
     let (run, inferences) = model.fold(Start::Public, &mut rng(3));
     group.bench_function(model.id(), |bencher| {
         let id = model.committed.model;
