@@ -333,7 +333,8 @@ pub fn read_program(path: &Path) -> Result<Program, Error> {
 /// Checks every number that the size of a circuit or of a vector depends on.
 ///
 /// # Errors
-/// [`ArtefactError::Limit`], [`ArtefactError::Kind`], [`ArtefactError::Mismatch`] when the edges
+/// [`ArtefactError::Limit`], [`ArtefactError::Kind`], also for constraints of all kinds with too many
+/// entries ([`foldnet_layers::graph::MOST_TERMS`]), [`ArtefactError::Mismatch`] when the edges
 /// have capacities that no kind has, and [`ArtefactError::Scale`].
 pub fn check_architecture(architecture: &Architecture) -> Result<(), ArtefactError> {
     limit("step kinds", 1, MAX_KINDS, architecture.kinds.len())?;
@@ -345,22 +346,22 @@ pub fn check_architecture(architecture: &Architecture) -> Result<(), ArtefactErr
     )?;
     let bits = architecture.bits as usize;
     limit("activation bits", 2, 16, bits)?;
-    let (mut total, mut live) = (0usize, 0usize);
+    let (mut total, mut live, mut terms) = (0usize, 0usize, 0usize);
     for (kind, shape) in architecture.kinds.iter().enumerate() {
         // The number of layers first: everything after it takes time and memory in proportion.
         limit("layers of a step kind", 1, MAX_LAYERS, shape.nodes.len())?;
         equal("activation bits of a kind", bits, shape.bits as usize)?;
-        let batch = architecture.kinds.first().map_or(1, |kind| kind.batch);
-        equal("inferences of a kind", batch, shape.batch)?;
+        equal("inferences of a kind", architecture.batch(), shape.batch)?;
         let variables = shape.weight_variables;
         equal(
             "weight variables of a kind",
             architecture.weight_variables,
             variables,
         )?;
-        shape
-            .validate()
-            .map_err(|source| ArtefactError::Kind { kind, source })?;
+        let of_kind = |source| ArtefactError::Kind { kind, source };
+        shape.validate().map_err(of_kind)?;
+        // Few constraints may have many entries, and synthesis takes time and memory for each.
+        terms = shape.add_terms(terms).map_err(of_kind)?;
         total = total.saturating_add(constraints(shape));
         limit("constraints of all layers", 0, MAX_CONSTRAINTS, total)?;
         // Activations are hashed at both ends of a step, and every inference has digests of its own.
@@ -417,9 +418,10 @@ fn check_edge(
 /// # Errors
 /// Those of [`check_architecture`]; [`ArtefactError::Limit`] and [`ArtefactError::Mismatch`].
 pub fn check_program(program: &Outline) -> Result<(), ArtefactError> {
-    check_architecture(&Architecture::from(program))?;
+    let architecture = Architecture::from(program);
+    check_architecture(&architecture)?;
     limit("steps", 1, MAX_STEPS, program.steps.len())?;
-    let batch = program.kinds.first().map_or(1, |kind| kind.batch);
+    let batch = architecture.batch();
     let mut live = vec![program.input.capacity.saturating_mul(batch)];
     for (index, step) in program.steps.iter().enumerate() {
         let Some(shape) = program.kinds.get(step.kind) else {
@@ -518,10 +520,12 @@ pub fn parse_model_id<F: CircuitField>(text: &str) -> Result<F, ArtefactError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use foldnet_layers::graph;
+    use foldnet_layers::average_pool::{AveragePool, Pooled};
+    use foldnet_layers::graph::{self, Node};
     use foldnet_layers::layer::Layer;
     use foldnet_layers::linear::Linear;
-    use foldnet_layers::requantise::Requantise;
+    use foldnet_layers::requantise::{Requantise, Ties};
+    use foldnet_layers::window::Window;
 
     type F = <Bn254 as Cycle>::F;
 
@@ -531,6 +535,7 @@ mod tests {
             low: 0,
             high: 127,
             accumulator_bits: 20,
+            ties: Ties::Up,
         };
         let kind = GraphShape {
             weight_variables: 5,
@@ -617,6 +622,47 @@ mod tests {
             message.starts_with("constraints of all layers"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn entries_of_all_kinds_are_counted_together() {
+        let window = Window {
+            kernel: [1, 1 << 11],
+            ..Window::ONE
+        };
+        let planes = Pooled {
+            batch: 1,
+            channels: 1,
+            height: 1,
+            width: 1 << 12,
+            channels_last: false,
+        };
+        let requantise = Requantise {
+            shift: 0,
+            low: 0,
+            high: 1,
+            accumulator_bits: 1,
+            ties: Ties::Up,
+        };
+        let pool = AveragePool {
+            planes,
+            window,
+            multipliers: vec![0; (1 << 11) + 1],
+            requantise,
+        };
+        let node = Node {
+            layer: Layer::AveragePool(pool),
+            operands: vec![0],
+        };
+        // About 2^23.6 entries a layer: five fit into a kind, ten do not.
+        let message = refused(|a| {
+            a.kinds[0].inputs = vec![1 << 12];
+            a.kinds[0].nodes = vec![node; 5];
+            a.kinds = vec![a.kinds[0].clone(); 2];
+        });
+        let expected = "step kind 1: layer 0 (average pool): entries of the constraints up to this \
+                        layer: expected at most 67108864";
+        assert!(message.starts_with(expected), "{message}");
     }
 
     #[test]

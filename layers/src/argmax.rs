@@ -57,6 +57,20 @@ impl ArgMax {
         range::limbs((columns << self.bits.min(16)).saturating_sub(1))
     }
 
+    /// Entries of the constraints of a row, with its lookups.
+    fn row_terms(&self) -> usize {
+        let largest = tensor::unsigned_maximum(self.bits);
+        // The largest value, another one, whose constant is merged, and the index.
+        let limbs = range::limbs(largest) + range::limbs(self.last());
+        let difference = limbs + tensor::ACTIVATION_TERMS;
+        let value = range::check_terms(difference, self.limbs());
+        let row = range::terms(self.last()) + range::terms(largest);
+        self.columns
+            .saturating_mul(value)
+            .saturating_add(maximum::terms(self.columns, difference))
+            .saturating_add(row)
+    }
+
     /// The largest index.
     fn last(&self) -> u64 {
         self.columns.saturating_sub(1) as u64
@@ -183,6 +197,7 @@ impl IntegerLayer for ArgMax {
         LayerCost {
             lookups: self.rows * row,
             constraints: self.rows * maximum::constraints(self.columns),
+            terms: self.rows.saturating_mul(self.row_terms()),
             ..LayerCost::default()
         }
     }

@@ -13,8 +13,9 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, wrong_trace,
 };
 use crate::linear::pairs;
-use crate::requantise::Requantise;
-use crate::window::{Axis, Planes, Window, length, within};
+use crate::requantise::{Requantise, Ties};
+use crate::tensor::ACTIVATION_TERMS;
+use crate::window::{Axis, Planes, Reads, Window, length, within};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::field::from_i64;
@@ -86,7 +87,8 @@ impl Pooled {
         let mut windows = vec![Vec::new(); output.len()];
         for (b, c) in pairs(self.batch, self.channels) {
             for (y, x) in pairs(axis_y.outputs, axis_x.outputs) {
-                let taps = pairs(axis_y.kernel, axis_x.kernel);
+                let (rows, columns) = (axis_y.taps(y), axis_x.taps(x));
+                let taps = rows.flat_map(|row| columns.clone().map(move |column| (row, column)));
                 let read = taps.filter_map(|(tap_y, tap_x)| {
                     Some(input.index(b, c, axis_y.input(y, tap_y)?, axis_x.input(x, tap_x)?))
                 });
@@ -120,6 +122,29 @@ impl Pooled {
         ];
         length(place, "positions of all windows", &factors)?;
         Ok(axes)
+    }
+
+    /// What all windows read; nothing for sizes that are out of range. Time in proportion to the
+    /// outputs along the axes, whatever the windows are.
+    pub(crate) fn count(&self, window: &Window) -> Reads {
+        let place = Place {
+            index: 0,
+            name: "pool",
+        };
+        let Ok(axes) = self.check(place, window) else {
+            return Reads::default();
+        };
+        let outputs = axes.map(|axis| axis.outputs);
+        let [y, x] = axes.map(|axis| axis.count());
+        let planes = self.batch * self.channels;
+        let [rows, columns] = outputs;
+        // A window reads rows times columns.
+        let some = (rows - y.empty) * (columns - x.empty);
+        Reads {
+            all: planes * y.all * x.all,
+            single: planes * y.single * x.single,
+            empty: planes * (rows * columns - some),
+        }
     }
 
     /// Number of outputs; zero for sizes that are out of range.
@@ -242,7 +267,11 @@ impl IntegerLayer for AveragePool {
 
     fn cost(&self) -> LayerCost {
         let outputs = self.outputs();
-        self.requantise.cost(outputs).plus(outputs)
+        let reads = self.planes.count(&self.window).all;
+        let sums = outputs.saturating_mul(self.requantise.accumulator_terms() + 1);
+        let cost = self.requantise.cost(outputs).plus(outputs);
+        cost.plus_terms(sums)
+            .plus_terms(reads.saturating_mul(ACTIVATION_TERMS))
     }
 
     fn samples() -> Vec<Self> {
@@ -259,6 +288,7 @@ impl IntegerLayer for AveragePool {
                     low: -128,
                     high: 127,
                     accumulator_bits: 26,
+                    ties: Ties::Up,
                 },
             }
         };

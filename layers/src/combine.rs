@@ -9,7 +9,8 @@ use crate::error::{LayerError, Place};
 use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, wrong_trace,
 };
-use crate::requantise::Requantise;
+use crate::requantise::{Requantise, Ties};
+use crate::tensor::ACTIVATION_TERMS;
 use crate::window::{length, within};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
@@ -118,7 +119,10 @@ impl IntegerLayer for Combine {
     }
 
     fn cost(&self) -> LayerCost {
-        self.requantise.cost(self.length).plus(self.length)
+        let operands = self.coefficients.len().saturating_mul(ACTIVATION_TERMS);
+        let sum = self.requantise.accumulator_terms() + operands + 1;
+        let cost = self.requantise.cost(self.length).plus(self.length);
+        cost.plus_terms(self.length.saturating_mul(sum))
     }
 
     fn samples() -> Vec<Self> {
@@ -130,6 +134,7 @@ impl IntegerLayer for Combine {
                 low,
                 high,
                 accumulator_bits: 24,
+                ties: Ties::Up,
             },
         };
         vec![

@@ -43,6 +43,21 @@ pub(crate) fn remainder_lookups(largest: u64) -> usize {
     2 * remainder_limbs(largest)
 }
 
+/// Entries of [`Divisor::constrain`].
+pub(crate) const DIVISOR_TERMS: usize = 3;
+
+/// Entries of the lookups of a remainder of a divisor up to `largest`, which is one variable.
+pub(crate) fn remainder_terms(largest: u64) -> usize {
+    let limbs = remainder_limbs(largest);
+    range::limb_terms(limbs) + range::check_terms(limbs + 2, limbs)
+}
+
+/// Entries of [`Divisor::constrain_quotient`], given those of quotient and dividend.
+pub(crate) fn quotient_terms(largest: u64, quotient: usize, dividend: usize) -> usize {
+    // The divisor; in the product half of it, made of two variables, and the remainder.
+    quotient + 1 + dividend + 2 + remainder_limbs(largest)
+}
+
 fn remainder_limbs(largest: u64) -> usize {
     range::limbs(largest.saturating_sub(1)).max(1)
 }

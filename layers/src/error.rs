@@ -54,6 +54,19 @@ pub enum LayerError {
         /// What to do.
         advice: &'static str,
     },
+    /// The constraints of the layers up to this one have too many entries.
+    #[error(
+        "{place}: entries of the constraints up to this layer: expected at most {most}, got {got}; \
+         use smaller windows or fewer values"
+    )]
+    Terms {
+        /// The layer.
+        place: Place,
+        /// Most entries.
+        most: usize,
+        /// The entries; saturates.
+        got: usize,
+    },
     /// A vector or a side of a matrix has the wrong length.
     #[error("{place}: {what}: expected length {expected}, got {got}; {advice}")]
     Length {
@@ -162,6 +175,7 @@ impl LayerError {
     pub fn place(&self) -> Option<Place> {
         match self {
             LayerError::Parameter { place, .. }
+            | LayerError::Terms { place, .. }
             | LayerError::Length { place, .. }
             | LayerError::Operands { place, .. }
             | LayerError::Accumulator { place, .. } => Some(*place),

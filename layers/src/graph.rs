@@ -38,6 +38,10 @@ pub const LARGEST_BATCH: usize = 1 << 12;
 /// Most live tensors at a cut.
 const MOST_LIVE: usize = 256;
 
+/// Most entries of the linear combinations of a step's constraints; those of hashes are not counted,
+/// since activations and inferences have bounds of their own.
+pub const MOST_TERMS: usize = 1 << 26;
+
 /// The constants of a step: all that its R1CS shape depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GraphShape {
@@ -95,8 +99,9 @@ impl GraphShape {
     /// [`LayerError::NoLayers`]; [`LayerError::StepParameter`] for the width, the number of
     /// inferences, of weight variables and of live tensors; what the layers refuse;
     /// [`LayerError::Operands`] for a layer that reads what is not there; [`LayerError::Length`]
-    /// where a tensor has not the length that the layer reads; [`LayerError::WeightVariables`] when
-    /// the weights do not fit.
+    /// where a tensor has not the length that the layer reads; [`LayerError::Terms`] where the
+    /// constraints have more than [`MOST_TERMS`] entries; [`LayerError::WeightVariables`] when the
+    /// weights do not fit.
     pub fn validate(&self) -> Result<(), LayerError> {
         if self.nodes.is_empty() {
             return Err(LayerError::NoLayers);
@@ -172,8 +177,11 @@ impl GraphShape {
             self.check_batch(*length)?;
             lengths.push(*length);
         }
+        let mut terms = 0;
         for (place, node) in self.places() {
             node.layer.validate(place, self.bits)?;
+            // Before the next layer is looked at: what comes later takes time in proportion.
+            terms = add_terms(place, terms, node)?;
             let expected = node.layer.operands();
             let got: Option<Vec<usize>> = node
                 .operands
@@ -196,6 +204,15 @@ impl GraphShape {
             lengths.push(node.layer.outputs());
         }
         Ok(lengths)
+    }
+
+    /// Adds the entries of this step's constraints to those of others; only that of a valid shape.
+    ///
+    /// # Errors
+    /// [`LayerError::Terms`] for the first layer with which they exceed [`MOST_TERMS`].
+    pub fn add_terms(&self, others: usize) -> Result<usize, LayerError> {
+        let mut places = self.places();
+        places.try_fold(others, |terms, (place, node)| add_terms(place, terms, node))
     }
 
     /// Every tensor has one slice an inference.
@@ -308,6 +325,19 @@ impl GraphShape {
             (Place { index, name }, node)
         })
     }
+}
+
+/// Adds the entries of a layer's constraints.
+fn add_terms(place: Place, before: usize, node: &Node) -> Result<usize, LayerError> {
+    let got = before.saturating_add(node.layer.terms());
+    if got <= MOST_TERMS {
+        return Ok(got);
+    }
+    Err(LayerError::Terms {
+        place,
+        most: MOST_TERMS,
+        got,
+    })
 }
 
 fn same_length(

@@ -13,6 +13,7 @@ use crate::matmul::MatMul;
 use crate::max_pool::MaxPool;
 use crate::multiply::Multiply;
 use crate::normalise::Normalise;
+use crate::product;
 use crate::requantise::{Requantise, RequantiseWires, Requantised};
 use crate::softmax::Softmax;
 use crate::table::Table;
@@ -114,6 +115,10 @@ pub struct LayerCost {
     pub pairs: usize,
     /// Other constraints.
     pub constraints: usize,
+    /// Entries of the linear combinations of all these constraints: an upper bound, for operands of
+    /// at most [`crate::tensor::ACTIVATION_TERMS`] entries a value, that is at most twice what they
+    /// have. It bounds the time and the memory that synthesis takes, which few constraints do not.
+    pub terms: usize,
 }
 
 impl LayerCost {
@@ -121,6 +126,13 @@ impl LayerCost {
     #[must_use]
     pub fn plus(mut self, constraints: usize) -> Self {
         self.constraints = self.constraints.saturating_add(constraints);
+        self
+    }
+
+    /// The cost with some more entries.
+    #[must_use]
+    pub(crate) fn plus_terms(mut self, terms: usize) -> Self {
+        self.terms = self.terms.saturating_add(terms);
         self
     }
 }
@@ -333,6 +345,13 @@ macro_rules! layers {
             /// See [`IntegerLayer::cost`].
             pub fn cost(&self) -> LayerCost {
                 match self { $(Layer::$layer(layer) => layer.cost()),+ }
+            }
+
+            /// Entries of the linear combinations of the layer's constraints, those of its products
+            /// with weights included: an upper bound by a closed formula.
+            pub fn terms(&self) -> usize {
+                let products = self.linear().map_or(0, product::terms);
+                self.cost().terms.saturating_add(products)
             }
 
             /// See [`IntegerLayer::dummy_trace`].

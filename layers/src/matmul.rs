@@ -28,7 +28,8 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, whole_operand,
     wrong_trace,
 };
-use crate::requantise::Requantise;
+use crate::requantise::{Requantise, Ties};
+use crate::tensor::ACTIVATION_TERMS;
 use crate::window::length;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
@@ -72,6 +73,26 @@ impl MatMul {
         } else {
             (h * self.inner + k) * self.columns + n
         }
+    }
+
+    /// Entries of the constraints of the product, without those of the requantisation.
+    ///
+    /// A product of Horner's rule, one a value but the first, has the sum so far, one variable, with
+    /// the value before it; the challenge; and the result.
+    fn product_terms(&self) -> usize {
+        let horner = |values: usize, entries: usize| product(&[values, entries + 3]);
+        let [h, p, k, n] = [self.batch, self.rows, self.inner, self.columns];
+        let [p1, n1] = [p, n].map(|count| count.saturating_sub(1));
+        let accumulator = self.requantise.accumulator_terms();
+        let rows = horner(product(&[h, p]).saturating_sub(1), accumulator + 1);
+        let outputs = horner(product(&[h, p, n1]), accumulator);
+        let operands = horner(product(&[h, k, p1 + n1]), ACTIVATION_TERMS);
+        let combined = 2 * (ACTIVATION_TERMS + 1) + 1;
+        let sums = product(&[h, k]).saturating_mul(combined + 1);
+        let last = accumulator + k + 4 + 3 * (power_products(p) + h);
+        [rows, outputs, operands, sums, last]
+            .iter()
+            .fold(0, |sum: usize, terms| sum.saturating_add(*terms))
     }
 
     /// `sum_(h,p,n) s^(h P + p) t^n y[h,p,n]`.
@@ -269,6 +290,7 @@ impl IntegerLayer for MatMul {
         let products = if h > 1 { h - 1 + power_products(p) } else { 0 };
         let cost = self.requantise.cost(self.outputs());
         cost.plus(outputs + operands + products + 1)
+            .plus_terms(self.product_terms())
     }
 
     fn samples() -> Vec<Self> {
@@ -285,6 +307,7 @@ impl IntegerLayer for MatMul {
                     low: -128,
                     high: 127,
                     accumulator_bits: 27,
+                    ties: Ties::Up,
                 },
             };
         vec![

@@ -51,16 +51,6 @@ impl MaxPool {
     }
 }
 
-/// The fewest taps of an output along an axis that lie inside of the tensor.
-fn fewest_taps(axis: &Axis) -> usize {
-    let inside = |output| {
-        let taps = 0..axis.kernel;
-        taps.filter(|tap| axis.input(output, *tap).is_some())
-            .count()
-    };
-    (0..axis.outputs).map(inside).min().unwrap_or(0)
-}
-
 /// The values that a window reads.
 fn read<'a, T>(input: &'a [T], window: &'a [usize]) -> impl Iterator<Item = &'a T> {
     window.iter().filter_map(|position| input.get(*position))
@@ -79,7 +69,7 @@ impl IntegerLayer for MaxPool {
 
     fn validate(&self, place: Place, bits: u32) -> Result<(), LayerError> {
         let axes = self.planes.check(place, &self.window)?;
-        let fewest = axes.iter().map(fewest_taps).product();
+        let fewest = axes.iter().map(Axis::fewest_taps).product();
         let advice = "choose padding smaller than the window";
         let most = self.planes.len();
         within(place, "values of a window", (1, most), fewest, advice)?;
@@ -162,11 +152,16 @@ impl IntegerLayer for MaxPool {
     }
 
     fn cost(&self) -> LayerCost {
-        let windows = self.windows();
-        let reads: usize = windows.iter().map(Vec::len).sum();
+        let reads = self.planes.count(&self.window);
+        let windows = self.outputs();
+        let difference = 1 + tensor::ACTIVATION_TERMS;
+        let check = range::check_terms(difference, self.limbs());
         LayerCost {
-            lookups: reads * self.limbs(),
-            constraints: windows.iter().map(|w| maximum::constraints(w.len())).sum(),
+            lookups: reads.all * self.limbs(),
+            // One a value but the first of each window, and one for windows without another.
+            constraints: reads.all + reads.single + 2 * reads.empty - windows,
+            terms: maximum::terms(reads.all, difference)
+                .saturating_add(reads.all.saturating_mul(check)),
             ..LayerCost::default()
         }
     }

@@ -24,6 +24,12 @@ pub(crate) fn constraints(count: usize) -> usize {
     count.saturating_sub(1).max(1)
 }
 
+/// Entries of the constraints of [`constrain`] for `count` differences of some entries each: every
+/// difference once, and each product twice.
+pub(crate) fn terms(count: usize, entries: usize) -> usize {
+    count.saturating_mul(entries.saturating_add(2))
+}
+
 /// Enforces that one of the differences is zero.
 ///
 /// # Errors

@@ -11,7 +11,8 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, whole_operand,
     wrong_trace,
 };
-use crate::requantise::Requantise;
+use crate::requantise::{Requantise, Ties};
+use crate::tensor::ACTIVATION_TERMS;
 use crate::window::length;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
@@ -108,7 +109,9 @@ impl IntegerLayer for Multiply {
     }
 
     fn cost(&self) -> LayerCost {
-        self.requantise.cost(self.length).plus(self.length)
+        let product = 2 * ACTIVATION_TERMS + self.requantise.accumulator_terms();
+        let cost = self.requantise.cost(self.length).plus(self.length);
+        cost.plus_terms(self.length.saturating_mul(product))
     }
 
     fn samples() -> Vec<Self> {
@@ -120,6 +123,7 @@ impl IntegerLayer for Multiply {
                 low,
                 high,
                 accumulator_bits,
+                ties: Ties::Up,
             },
         };
         vec![

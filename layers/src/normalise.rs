@@ -27,6 +27,7 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, same_width,
     whole_operand, wrong_trace,
 };
+use crate::tensor::ACTIVATION_TERMS;
 use crate::window::{between, length, within};
 use crate::{range, tensor};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
@@ -115,6 +116,32 @@ impl Normalise {
     /// `high - low`.
     fn width(&self) -> u64 {
         self.high.abs_diff(self.low)
+    }
+
+    /// Entries of the constraints of a row, with its lookups.
+    fn row_terms(&self) -> usize {
+        let (bound, rest) = (self.largest_root(), self.rest_limbs());
+        let deviation = ACTIVATION_TERMS + 1;
+        // `s^2 + p = V`, the sum of the row, and the ranges of `p` and `2 s - p`.
+        let root = 2 + 1 + rest;
+        let ranges = range::limb_terms(rest) + range::check_terms(1 + rest, rest);
+        let row = root + 2 + ranges + divide::DIVISOR_TERMS;
+        let [over, under] = self.excess_limbs();
+        let output = range::limbs(self.width()) + 1;
+        let end = |limbs: usize| {
+            let constraint = if limbs > 0 { limbs + output } else { 0 };
+            range::limb_terms(limbs) + constraint
+        };
+        let square = 2 * deviation + 1;
+        let value = square
+            + range::terms(self.width())
+            + divide::remainder_terms(bound)
+            + divide::quotient_terms(bound, output + over + under, deviation)
+            + end(over)
+            + end(under);
+        // Each value and each square is in a sum of the row, too.
+        let value = value + ACTIVATION_TERMS + 1;
+        self.columns.saturating_mul(value).saturating_add(row)
     }
 
     /// Numbers in the trace besides the outputs.
@@ -388,6 +415,7 @@ impl IntegerLayer for Normalise {
         LayerCost {
             lookups: self.rows * (row + self.columns * value),
             constraints: self.rows * (3 + self.columns * (2 + clamp)),
+            terms: self.rows.saturating_mul(self.row_terms()),
             ..LayerCost::default()
         }
     }

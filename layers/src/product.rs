@@ -47,6 +47,7 @@
 use crate::layer::{Challenges, Weights};
 use crate::layout::{Block, LayerBlocks};
 use crate::linear::{Linear, MatrixBits, Sizes, pairs};
+use crate::tensor::ACTIVATION_TERMS;
 use crate::window::Axis;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
@@ -114,6 +115,76 @@ pub fn cost(layers: &[(&Linear, usize)], challenges: usize) -> (usize, Vec<usize
     hashes.push(1 + count);
     hashes.extend(std::iter::repeat_n(3, rounds));
     (point + positions + vectors + sums + 2 * rounds, hashes)
+}
+
+/// Entries of the constraints of a layer's products with weights, its share of [`constrain`] without
+/// hashes: an upper bound, by a closed formula in the sizes and the reads along the axes.
+///
+/// A product of Horner's rule has a value and the sum so far, the challenge, and the result. A weight
+/// of a row or a column is a sum over its readers, so that every line has the reads along the axis.
+pub fn terms(linear: &Linear) -> usize {
+    let Some(sizes) = linear.sizes() else {
+        return usize::MAX;
+    };
+    let accumulator = linear.requantise.accumulator_terms();
+    let outputs = sizes.output.len().saturating_mul(accumulator + 7);
+    let bits = linear.matrix_bits();
+    // Coordinates of the row point and of the columns with their rounds, powers of the challenges
+    // for positions, the claim and what belongs to it.
+    let points = 16 * (bits.bias + bits.columns + 2);
+    let positions = [sizes.output.batch, sizes.output.height, sizes.output.width];
+    let positions = positions.iter().map(|count| 4 * count + 2).sum::<usize>();
+    [outputs, points, positions, input_terms(&sizes)]
+        .iter()
+        .fold(0, |sum: usize, terms| sum.saturating_add(*terms))
+}
+
+/// Entries of [`inputs`] and of the factors of groups.
+fn input_terms(sizes: &Sizes) -> usize {
+    let [group_bits, y_bits, x_bits, channel_bits] = sizes.column_bits;
+    let [axis_y, axis_x] = sizes.axes;
+    let [y_reads, x_reads] = sizes.axes.map(|axis| axis.count().all);
+    // Entries of the eq table are forms of at most one entry a variable.
+    let eq = |count: usize, bits: usize| 2 * count * (bits + 4);
+    let axis = |axis: &Axis, bits: usize, reads: usize| {
+        let products = if bits > 0 { reads * (bits + 4) } else { 0 };
+        products + eq(axis.kernel, bits)
+    };
+    let axes = axis(&axis_y, y_bits, y_reads) + axis(&axis_x, x_bits, x_reads);
+
+    let images = sizes.input.batch * sizes.input.channels;
+    let lines = images.saturating_mul(sizes.input.height);
+    let width = sizes.input.width.min(x_reads);
+    // At most one value of a line, and one line of an image, has the weight one.
+    let line = width + ACTIVATION_TERMS - 1;
+    let height = sizes.input.height.min(y_reads);
+    let image = height - height.min(1) + line;
+    let weighed = lines.saturating_mul(x_reads + width * (ACTIVATION_TERMS + 1));
+    let planes = images.saturating_mul(y_reads + height * (line + 1));
+    let batch = images.saturating_mul(image + 3);
+    let folds = group_terms(
+        sizes,
+        image + 1,
+        channel_bits,
+        eq(1 << group_bits, group_bits),
+    );
+    [axes, weighed, planes, batch, folds]
+        .iter()
+        .fold(0, |sum: usize, terms| sum.saturating_add(*terms))
+}
+
+/// Entries of [`group_sum`] on channels that are forms of some entries.
+fn group_terms(sizes: &Sizes, channel: usize, channel_bits: usize, eq: usize) -> usize {
+    let groups = sizes.input.channels / sizes.group_channels.max(1);
+    let level = |k: usize| {
+        let folded = sizes.group_channels.div_ceil(1 << (k + 1));
+        folded.saturating_mul(2 * (channel + k) + 2)
+    };
+    let fold = (0..channel_bits).fold(0, |sum: usize, k| sum.saturating_add(level(k)));
+    // Powers, factors, weights and the weighed sum of each group; high variables and the product
+    // with the weights read the sum once.
+    let each = fold.saturating_add(channel + channel_bits + 24);
+    groups.saturating_mul(each).saturating_add(eq + 64)
 }
 
 /// Whether two layers have the same sum on the activations' side: both read one tensor in one way.
@@ -689,19 +760,35 @@ fn group_factors<F: CircuitField, CS: ConstraintSystem<F>>(
     factors.collect()
 }
 
-/// The weight of every position of an axis; none for the weight one, zero where nothing reads.
+/// The weight of a position of an axis.
+#[derive(Debug)]
+enum Reading<F: CircuitField> {
+    /// Nothing reads it: it takes no part, and costs nothing.
+    Unread,
+    /// The constant one.
+    One,
+    /// A sum over its readers.
+    Sum(Wire<F>),
+}
+
+/// The weight of every position of an axis.
 fn reading_weights<F: CircuitField, CS: ConstraintSystem<F>>(
     cs: &mut CS,
     axis: &Axis,
     point: &[Wire<F>],
     powers: &[Wire<F>],
-) -> Result<Vec<Option<Wire<F>>>, SynthesisError> {
+) -> Result<Vec<Reading<F>>, SynthesisError> {
     let taps = sumcheck::eq_table_circuit(cs, point, axis.kernel)?;
     let one = Wire::one();
     let mut weights = Vec::with_capacity(axis.size);
     for (i, reader) in axis.readers().iter().enumerate() {
-        if !reader.is_empty() && !is_weighed(reader, point.len()) {
-            weights.push(None);
+        if !is_weighed(reader, point.len()) {
+            let unread = reader.is_empty();
+            weights.push(if unread {
+                Reading::Unread
+            } else {
+                Reading::One
+            });
             continue;
         }
         let mut weight = Wire::zero();
@@ -715,7 +802,7 @@ fn reading_weights<F: CircuitField, CS: ConstraintSystem<F>>(
             };
             weight.add_assign(&term);
         }
-        weights.push(Some(weight));
+        weights.push(Reading::Sum(weight));
     }
     Ok(weights)
 }
@@ -723,20 +810,18 @@ fn reading_weights<F: CircuitField, CS: ConstraintSystem<F>>(
 /// `sum_i weights_i values_i`; a position that nothing reads costs nothing.
 fn weighted<F: CircuitField, CS: ConstraintSystem<F>>(
     cs: &mut CS,
-    axis: &Axis,
-    weights: &[Option<Wire<F>>],
+    weights: &[Reading<F>],
     values: &[Wire<F>],
 ) -> Result<Wire<F>, SynthesisError> {
-    let readers = axis.readers();
     let mut sum = Wire::zero();
     for (i, (weight, value)) in weights.iter().zip(values).enumerate() {
-        if readers.get(i).is_none_or(Vec::is_empty) {
-            continue;
+        match weight {
+            Reading::Unread => {}
+            Reading::One => sum.add_assign(value),
+            Reading::Sum(weight) => {
+                sum.add_assign(&cs.product(|| format!("weigh {i}"), weight, value)?);
+            }
         }
-        sum.add_assign(&match weight {
-            None => value.clone(),
-            Some(weight) => cs.product(|| format!("weigh {i}"), weight, value)?,
-        });
     }
     Ok(sum)
 }
@@ -781,10 +866,10 @@ fn inputs<F: CircuitField, CS: ConstraintSystem<F>>(
                     (0..input.width).filter_map(|x| product.inputs.get(input.index(b, c, y, x)));
                 let values: Vec<_> = values.map(|value| value.wire().clone()).collect();
                 let cs = &mut cs.namespace(|| format!("{b} {c} {y}"));
-                lines.push(weighted(cs, &axis_x, &x_weights, &values)?);
+                lines.push(weighted(cs, &x_weights, &values)?);
             }
             let cs = &mut cs.namespace(|| format!("{b} {c}"));
-            images.push(weighted(cs, &axis_y, &y_weights, &lines)?);
+            images.push(weighted(cs, &y_weights, &lines)?);
         }
         channels.push(horner(
             &mut cs.namespace(|| format!("{c}")),

@@ -31,6 +31,40 @@ pub fn lookups(maximum: u64) -> usize {
     }
 }
 
+/// Entries of the constraint that looks up a form of some entries: the form with the challenge, its
+/// inverse, the constant one, and the inverse in the sum.
+pub(crate) fn lookup_terms(entries: usize) -> usize {
+    entries.saturating_add(4)
+}
+
+/// Entries of the constraints that look up a pair of forms: the product with the challenge of rows
+/// and what [`lookup_terms`] has.
+pub(crate) fn pair_terms(input: usize, output: usize) -> usize {
+    input.saturating_add(output).saturating_add(7)
+}
+
+/// Entries of the lookups of [`alloc_limbs`].
+pub(crate) fn limb_terms(limbs: usize) -> usize {
+    limbs.saturating_mul(lookup_terms(1))
+}
+
+/// Entries of the lookups of [`check_limbs`] of a form of some entries.
+pub(crate) fn check_terms(entries: usize, limbs: usize) -> usize {
+    let lower = limbs.saturating_sub(1);
+    limb_terms(lower).saturating_add(lookup_terms(entries.saturating_add(lower)))
+}
+
+/// Entries of the lookups of [`alloc_at_most`].
+pub(crate) fn terms(maximum: u64) -> usize {
+    let limbs = limbs(maximum);
+    limb_terms(limbs)
+        + match bound(maximum) {
+            Bound::Limbs => 0,
+            Bound::PowerOfTwo(_) => lookup_terms(1),
+            Bound::Other => check_terms(limbs + 1, limbs),
+        }
+}
+
 /// How an exact bound is enforced on top of the limbs.
 enum Bound {
     /// All limbs are full: nothing more to enforce.

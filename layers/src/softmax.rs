@@ -84,6 +84,19 @@ impl Softmax {
         self.columns * VALUE_PARTS + 2
     }
 
+    /// Entries of the constraints of a row, with its lookups and pairs.
+    fn row_terms(&self) -> usize {
+        let (bound, limbs) = (self.largest_divisor(), self.limbs());
+        let difference = 1 + tensor::ACTIVATION_TERMS;
+        let value = range::pair_terms(difference, 1)
+            + range::limb_terms(limbs)
+            + divide::remainder_terms(bound)
+            + divide::quotient_terms(bound, limbs, 1);
+        // The sum of all exponentials is one constraint.
+        let row = maximum::terms(self.columns, difference) + 2 + divide::DIVISOR_TERMS;
+        self.columns.saturating_mul(value + 1).saturating_add(row)
+    }
+
     /// The outputs of a row, and `m`, `S` and all `e_i, r_i`.
     fn evaluate_row(&self, row: &[i64]) -> (Vec<i64>, Vec<i64>) {
         let largest = row.iter().max().copied().unwrap_or(0);
@@ -302,6 +315,7 @@ impl IntegerLayer for Softmax {
             lookups: self.rows * self.columns * value,
             pairs: self.rows * self.columns,
             constraints: self.rows * (2 + maximum::constraints(self.columns) + self.columns),
+            terms: self.rows.saturating_mul(self.row_terms()),
         }
     }
 

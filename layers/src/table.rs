@@ -11,8 +11,8 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, same_width,
     whole_operand, wrong_trace,
 };
-use crate::tensor;
 use crate::window::{between, length};
+use crate::{range, tensor};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
 use foldnet_gadgets::field::from_i64;
@@ -160,6 +160,9 @@ impl IntegerLayer for Table {
     fn cost(&self) -> LayerCost {
         LayerCost {
             pairs: self.length,
+            terms: self
+                .length
+                .saturating_mul(range::pair_terms(tensor::ACTIVATION_TERMS, 1)),
             ..LayerCost::default()
         }
     }

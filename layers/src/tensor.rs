@@ -26,6 +26,9 @@ const ELEMENT_BITS: u32 = 248;
 /// Smallest and largest width of an activation.
 pub const WIDTHS: std::ops::RangeInclusive<u32> = 2..=16;
 
+/// Most entries of the linear form of an activation: the limbs of 16 bits and a constant.
+pub const ACTIVATION_TERMS: usize = 3;
+
 /// The smallest and the largest activation of a width: `-2^(bits - 1)` and `2^(bits - 1) - 1`.
 pub fn range(bits: u32) -> (i64, i64) {
     let offset = offset(bits);

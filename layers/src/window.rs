@@ -7,6 +7,7 @@
 
 use crate::error::{LayerError, Place};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Largest number of values of a tensor.
 pub(crate) const LARGEST_LENGTH: usize = 1 << 24;
@@ -171,11 +172,37 @@ impl Axis {
             .filter(|input| *input < self.size)
     }
 
+    /// The taps of an output that lie inside of the tensor.
+    pub(crate) fn taps(&self, output: usize) -> Range<usize> {
+        // Taps `k` with `padding <= start + k dilation < padding + size`.
+        let start = output * self.stride;
+        let until = |end: usize| end.saturating_sub(start).div_ceil(self.dilation.max(1));
+        let end = until(self.padding + self.size).min(self.kernel);
+        until(self.padding).min(end)..end
+    }
+
+    /// The fewest taps of an output that lie inside of the tensor.
+    pub(crate) fn fewest_taps(&self) -> usize {
+        let taps = (0..self.outputs).map(|output| self.taps(output).len());
+        taps.min().unwrap_or(0)
+    }
+
+    /// How many positions the windows along this axis read; time in proportion to the outputs.
+    pub fn count(&self) -> Reads {
+        let mut reads = Reads::default();
+        for taps in (0..self.outputs).map(|output| self.taps(output).len()) {
+            reads.all += taps;
+            reads.single += usize::from(taps == 1);
+            reads.empty += usize::from(taps == 0);
+        }
+        reads
+    }
+
     /// For every input, the pairs (tap, output) that read it.
     pub fn readers(&self) -> Vec<Vec<(usize, usize)>> {
         let mut readers = vec![Vec::new(); self.size];
         for output in 0..self.outputs {
-            for tap in 0..self.kernel {
+            for tap in self.taps(output) {
                 let reader = self.input(output, tap).and_then(|i| readers.get_mut(i));
                 if let Some(reader) = reader {
                     reader.push((tap, output));
@@ -184,6 +211,17 @@ impl Axis {
         }
         readers
     }
+}
+
+/// Positions inside of the tensor that windows read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// The positions of all windows.
+    pub all: usize,
+    /// Windows that read exactly one.
+    pub single: usize,
+    /// Windows that read none.
+    pub empty: usize,
 }
 
 /// The positions of a tensor of images.
@@ -248,6 +286,41 @@ mod tests {
         );
         assert_eq!([x.input(1, 1), x.input(2, 1)], [Some(3), None]);
         assert_eq!(y.readers()[1], [(2, 0), (0, 1)]);
+    }
+
+    #[test]
+    fn reads_are_counted_as_they_are_listed() {
+        for (size, kernel, stride, dilation, padding) in (0..3000usize).map(|i| {
+            let digit = |divisor: usize, base: usize| i / divisor % base;
+            (
+                1 + digit(1, 5),
+                1 + digit(5, 4),
+                1 + digit(20, 3),
+                1 + digit(60, 5),
+                [digit(300, 5), digit(1500, 2)],
+            )
+        }) {
+            let window = Window {
+                kernel: [kernel, 1],
+                stride: [stride, 1],
+                dilation: [dilation, 1],
+                padding: [padding[0], 0, padding[1], 0],
+            };
+            let Ok([axis, _]) = window.axes(PLACE, [size, 1]) else {
+                continue;
+            };
+            let mut expected = super::Reads::default();
+            for output in 0..axis.outputs {
+                let inside = |tap: &usize| axis.input(output, *tap).is_some();
+                let listed: Vec<_> = (0..kernel).filter(inside).collect();
+                assert_eq!(axis.taps(output).collect::<Vec<_>>(), listed);
+                let taps = listed.len();
+                expected.all += taps;
+                expected.single += usize::from(taps == 1);
+                expected.empty += usize::from(taps == 0);
+            }
+            assert_eq!(axis.count(), expected, "{size} {window:?}");
+        }
     }
 
     #[test]

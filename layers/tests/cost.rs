@@ -9,7 +9,7 @@ use foldnet_gadgets::system::ShapeSystem;
 use foldnet_gadgets::wire::Wire;
 use foldnet_layers::check::{self, Size};
 use foldnet_layers::layer::IntegerLayer;
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{Graph, GraphShape, Layer, Linear, Window, graph};
 use halo2curves::bn256::Fr;
 use std::collections::HashMap;
@@ -36,6 +36,7 @@ fn requantise(inputs: usize, low: i64, shift: u32) -> Requantise {
         low,
         high: 127,
         accumulator_bits: 23 + inputs.ilog2(),
+        ties: Ties::Up,
     }
 }
 
@@ -87,6 +88,62 @@ fn the_declared_cost_is_the_actual_cost() {
         let declared = cost.constraints(|elements| hashes.constraints(elements)) + 2 * 256 + 1;
         assert_eq!(size.constraints, declared, "{cost:?}");
         assert_eq!(size.lookups, cost.lookups);
+    }
+}
+
+/// Entries of a step's constraints without hashes and without those of the range table itself.
+fn entries(shape: &GraphShape) -> usize {
+    let step = Graph::new(shape.clone(), CONSTANTS.clone()).unwrap();
+    let trace = StepCircuit::<Fr>::dummy_trace(&step);
+    let checked = check::run(&step, &trace, None, &CONSTANTS).unwrap();
+    let own = |path: &str| {
+        let hash = path.contains("sponge") || path.contains("squeeze");
+        !(hash || path.contains("digest") || path.starts_with("lookups/row "))
+    };
+    let entries = checked.system.entries();
+    entries.filter(|(path, _)| own(path)).map(|(_, n)| n).sum()
+}
+
+#[test]
+fn the_declared_entries_of_products_bound_the_actual_ones() {
+    let groups = |groups| Linear {
+        groups,
+        ..convolution(8, 8, 6, 1)
+    };
+    let wide = Linear {
+        window: Window {
+            kernel: [5, 30],
+            padding: [2, 15, 2, 14],
+            ..Window::ONE
+        },
+        requantise: requantise(150, 0, 16),
+        ..convolution(1, 1, 30, 1)
+    };
+    let mut shapes: Vec<_> = [
+        dense(5, 3, 0, 18),
+        dense(64, 10, 0, 18),
+        dense(10, 70, 0, 18),
+        dense(7, 9, 0, 18).repeated(6),
+        convolution(3, 5, 8, 1),
+        convolution(4, 4, 7, 4),
+        groups(2),
+        groups(8),
+        strided(4, 6, 9),
+        wide,
+    ]
+    .into_iter()
+    .map(|linear| shape(vec![linear]))
+    .collect();
+    shapes.push(shape(vec![convolution(3, 5, 8, 1), convolution(5, 10, 8, 5)]).repeated(3));
+    for shape in shapes {
+        // Inputs of 8 bits are one limb, looked up by itself.
+        let inputs = 5 * shape.inputs.iter().sum::<usize>();
+        let declared = shape.add_terms(0).unwrap() + inputs + 256;
+        let actual = entries(&shape);
+        assert!(
+            actual <= declared && declared <= 3 * actual,
+            "{actual} entries, {declared} declared: {shape:?}"
+        );
     }
 }
 

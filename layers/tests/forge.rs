@@ -15,8 +15,8 @@ use foldnet_gadgets::step::{StepCircuit, WeightTable};
 use foldnet_gadgets::transcript::TranscriptCircuit;
 use foldnet_gadgets::wire::WireSystem;
 use foldnet_layers::check::{self, evaluate_claims};
-use foldnet_layers::requantise::Requantised;
-use foldnet_layers::{GraphShape, evaluate, layout, pack};
+use foldnet_layers::requantise::{Requantise, Requantised, Ties};
+use foldnet_layers::{Combine, GraphShape, Layer, Multiply, Node, evaluate, layout, pack};
 use halo2curves::bn256::Fr;
 use ndarray::{Array1, Array2};
 
@@ -472,6 +472,83 @@ fn equal_ends_of_the_clamp_fix_the_output() {
         checked.output.output_digests[0].value()
     };
     assert_eq!(digest(&case), digest(&split));
+}
+
+#[test]
+fn equal_ends_of_the_clamp_leave_no_accumulator_free() {
+    let params = Params {
+        low: 5,
+        high: 5,
+        ..PLAIN
+    };
+    let case = case(30, &[4, 3], params);
+    // The magnitude stays in its limbs, and `u` alone carries the accumulator beyond its bound.
+    let lower = |parts: &mut Requantised, by: i64| {
+        parts.under += by;
+        parts.over -= by;
+    };
+    for by in [1, -1, 1 << 40, -(1 << 40)] {
+        assert_eq!(forge(&case, 1, |parts| lower(parts, by)), [FINAL], "{by}");
+        // Two accumulators whose errors cancel in their sum.
+        let mut pair = case.clone();
+        let parts = &mut pair.trace.layers[0].requantised;
+        lower(&mut parts[0], by);
+        lower(&mut parts[2], -by);
+        assert_eq!(rejections(&pair), [FINAL], "{by}");
+    }
+}
+
+#[test]
+fn equal_ends_of_the_clamp_leave_no_sum_free() {
+    let requantise = Requantise {
+        shift: 3,
+        low: -2,
+        high: -2,
+        accumulator_bits: 20,
+        ties: Ties::Up,
+    };
+    let combine = Combine {
+        length: 2,
+        coefficients: vec![700],
+        requantise,
+    };
+    let multiply = Multiply {
+        length: 2,
+        multiplier: 5,
+        requantise,
+    };
+    for (layer, equation) in [(Layer::from(combine), "sum"), (multiply.into(), "product")] {
+        let operands = layer.operands().len();
+        let shape = GraphShape {
+            inputs: layer.operands(),
+            nodes: vec![Node {
+                layer,
+                operands: (0..operands).collect(),
+            }],
+            outputs: vec![operands],
+            batch: 1,
+            bits: 8,
+            weight_variables: 0,
+            ends_inference: true,
+        };
+        let weights = pack(&shape, &[]).unwrap();
+        let input = vec![vec![100, -3]; operands];
+        let trace = evaluate(&shape, &weights, &input).unwrap();
+        let case = Case {
+            shape,
+            weights,
+            input,
+            trace,
+        };
+        assert_eq!(output(&case.shape, &case.trace), [-2; 2]);
+        for by in [1, 1 << 40] {
+            let failed = forge(&case, 1, |parts| {
+                parts.under += by;
+                parts.over -= by;
+            });
+            assert_eq!(failed, [format!("step/layer 0/{equation} 1")], "{by}");
+        }
+    }
 }
 
 #[test]

@@ -1,14 +1,20 @@
 //! A shape that comes from a file must be refused, never panic (SECURITY, case 23).
 
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::average_pool::Pooled;
+use foldnet_layers::error::LayerError;
+use foldnet_layers::graph::MOST_TERMS;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::window::Window;
-use foldnet_layers::{Gather, GraphShape, Layer, Linear, Node, graph};
+use foldnet_layers::{
+    AveragePool, Combine, Gather, GraphShape, Layer, Linear, MaxPool, Node, graph,
+};
 
 const REQUANTISE: Requantise = Requantise {
     shift: 0,
     low: 0,
     high: 1,
     accumulator_bits: 1,
+    ties: Ties::Up,
 };
 
 fn shape(layers: usize) -> GraphShape {
@@ -182,6 +188,139 @@ fn a_live_tensor_is_named_once() {
         message.contains("repetitions of a live tensor"),
         "{message}"
     );
+}
+
+/// Pools whose windows cover the tensor almost everywhere: 2^11 outputs of 2^11 values each, which is
+/// 2^22 entries more than constraints.
+fn pooled() -> (Pooled, Window) {
+    let planes = Pooled {
+        batch: 1,
+        channels: 1,
+        height: 1,
+        width: 1 << 12,
+        channels_last: false,
+    };
+    let window = Window {
+        kernel: [1, 1 << 11],
+        ..Window::ONE
+    };
+    (planes, window)
+}
+
+fn average_pool() -> Layer {
+    let (planes, window) = pooled();
+    Layer::AveragePool(AveragePool {
+        planes,
+        window,
+        multipliers: vec![0; (1 << 11) + 1],
+        requantise: REQUANTISE,
+    })
+}
+
+/// Layers that all read the input of the step.
+fn parallel(layers: Vec<Layer>) -> GraphShape {
+    let first = layers.first().cloned().unwrap();
+    let node = |layer: Layer| Node {
+        operands: vec![0; layer.operands().len()],
+        layer,
+    };
+    GraphShape {
+        nodes: layers.into_iter().map(node).collect(),
+        ..shape_of(first)
+    }
+}
+
+fn too_many_terms(shape: &GraphShape) -> (usize, usize) {
+    match shape.validate().unwrap_err() {
+        LayerError::Terms { place, most, got } => {
+            assert_eq!(most, MOST_TERMS);
+            (place.index, got)
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn few_constraints_of_very_many_entries_are_refused() {
+    let layer = average_pool();
+    assert!(layer.cost().constraints < 1 << 13);
+    parallel(vec![layer.clone(); 5]).validate().unwrap();
+    let (index, got) = too_many_terms(&parallel(vec![layer; 64]));
+    assert_eq!(index, MOST_TERMS / (3 << 22));
+    assert!(got > MOST_TERMS && got < MOST_TERMS + (4 << 22), "{got}");
+    let message = parallel(vec![average_pool(); 64]).validate().unwrap_err();
+    assert!(
+        message.to_string().contains(
+            "layer 5 (average pool): entries of the constraints up to this layer: expected at \
+             most 67108864"
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_pool_of_more_values_than_allowed_is_refused_before_they_are_listed() {
+    let (planes, window) = pooled();
+    let pool = MaxPool {
+        planes: Pooled {
+            height: 2,
+            ..planes
+        },
+        window,
+        bits: 8,
+    };
+    let cost = Layer::from(pool.clone()).cost();
+    assert_eq!(cost.lookups, 2 * 2049 << 11);
+    assert_eq!(cost.constraints, 2 * 2049 * ((1 << 11) - 1));
+    assert_eq!(too_many_terms(&shape_of(pool.into())).0, 0);
+}
+
+/// A kernel wider than the input: each of 2^18 lines has more than 2^14 entries for 2^5 constraints.
+#[test]
+fn a_wide_kernel_on_many_lines_is_refused() {
+    let linear = Linear {
+        channels: 1 << 12,
+        height: 1 << 6,
+        width: 1 << 5,
+        window: Window {
+            kernel: [1, 1 << 10],
+            padding: [0, 1000, 0, 1000],
+            ..Window::ONE
+        },
+        ..Linear::dense(1, 1, REQUANTISE)
+    };
+    assert_eq!(too_many_terms(&shape_of(linear.into())).0, 0);
+}
+
+#[test]
+fn sums_of_very_many_operands_are_refused() {
+    let combine = Combine {
+        length: 1 << 20,
+        coefficients: vec![1; 64],
+        requantise: REQUANTISE,
+    };
+    assert_eq!(too_many_terms(&parallel(vec![combine.into()])).0, 0);
+}
+
+/// Entries are counted in proportion to outputs: nothing may list what windows read.
+#[test]
+fn padding_that_nothing_reads_costs_nothing() {
+    let (planes, _) = pooled();
+    let axes = Window {
+        kernel: [1, 1 << 12],
+        padding: [0, 1 << 12, 0, 1 << 12],
+        dilation: [1, 2],
+        ..Window::ONE
+    };
+    let single = Pooled { width: 1, ..planes };
+    let pool = AveragePool {
+        planes: single,
+        window: axes,
+        multipliers: vec![0; (1 << 12) + 1],
+        requantise: REQUANTISE,
+    };
+    let layer = Layer::from(pool);
+    assert!(layer.outputs() <= 3 && layer.terms() < 100, "{layer:?}");
 }
 
 fn shape_of(layer: Layer) -> GraphShape {

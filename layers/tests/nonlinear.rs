@@ -13,7 +13,7 @@ use foldnet_layers::average_pool::Pooled;
 use foldnet_layers::check::Checked;
 use foldnet_layers::error::Place;
 use foldnet_layers::layer::LayerTrace;
-use foldnet_layers::requantise::{Requantise, Requantised};
+use foldnet_layers::requantise::{Requantise, Requantised, Ties};
 use foldnet_layers::{
     ArgMax, GraphShape, GraphTrace, Layer, MatMul, MaxPool, Multiply, Node, Normalise, Softmax,
     Table, Window, evaluate, pack, tensor,
@@ -239,6 +239,7 @@ const REQUANTISE: Requantise = Requantise {
     low: -128,
     high: 127,
     accumulator_bits: 21,
+    ties: Ties::Up,
 };
 
 fn multiply() -> Multiply {
@@ -401,6 +402,7 @@ fn mat_mul([batch, rows, inner, columns]: [usize; 4], transposed_right: bool) ->
             low: -128,
             high: 127,
             accumulator_bits: 23,
+            ties: Ties::Up,
         },
     }
 }

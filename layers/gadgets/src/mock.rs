@@ -85,6 +85,19 @@ impl<F: CircuitField> MockSystem<F> {
         self.constraints.len()
     }
 
+    /// The path of every constraint with the number of entries of its three linear combinations;
+    /// zeros do not count.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, usize)> {
+        let count = |lc: &LinearCombination<F>| {
+            let zero = |entry: &(Variable, &F)| bool::from(entry.1.is_zero());
+            lc.iter().filter(|entry| !zero(entry)).count()
+        };
+        self.constraints.iter().map(move |constraint| {
+            let entries = [&constraint.a, &constraint.b, &constraint.c].map(count);
+            (constraint.path.as_str(), entries.iter().sum())
+        })
+    }
+
     /// Number of auxiliary variables.
     pub fn auxiliary_count(&self) -> usize {
         self.auxiliary.len()

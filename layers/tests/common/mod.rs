@@ -4,7 +4,7 @@
 use foldnet_gadgets::hash::HashConstants;
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::check::{self, Checked};
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{
     Graph, GraphShape, GraphTrace, Layer, Linear, SaltedTrace, bounds, evaluate, graph, pack,
     tensor,
@@ -90,6 +90,7 @@ pub fn shape(weights: &[(Array2<i64>, Array1<i64>)], params: Params) -> GraphSha
             low,
             high,
             accumulator_bits,
+            ties: Ties::Up,
         };
         let linear = Linear::dense(matrix.ncols(), matrix.nrows(), requantise);
         layers.push(Layer::Linear(linear));
