@@ -665,7 +665,6 @@ mod errors {
             ),
             ("unknown_attribute", "Gemm with the attribute `transC`"),
             ("trans_a", "node `dense`: operand shapes [1, 6] and [6, 4]"),
-            ("embedding", "node `lookup`: Gather with computed indices"),
             (
                 "quotient",
                 "node `ratio`: Div with an activation as divisor",

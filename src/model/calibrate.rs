@@ -284,6 +284,13 @@ fn largest(
             *slot = larger(*slot, *value);
         }
     }
+    // Where the model gives the scale, samples need not show one.
+    for tensor in 0..most.len() {
+        let step = graph.given_step(tensor).unwrap_or(0.0);
+        if let Some(slot) = most.get_mut(classes.of(tensor)) {
+            *slot = slot.max(step);
+        }
+    }
     for tensor in (0..most.len()).filter(|&tensor| classes.of(tensor) == tensor) {
         let got = most.get(tensor).copied().unwrap_or(0.0);
         if !got.is_normal() {
