@@ -351,8 +351,7 @@ pub fn check_architecture(architecture: &Architecture) -> Result<(), ArtefactErr
         // The number of layers first: everything after it takes time and memory in proportion.
         limit("layers of a step kind", 1, MAX_LAYERS, shape.nodes.len())?;
         equal("activation bits of a kind", bits, shape.bits as usize)?;
-        let batch = architecture.kinds.first().map_or(1, |kind| kind.batch);
-        equal("inferences of a kind", batch, shape.batch)?;
+        equal("inferences of a kind", architecture.batch(), shape.batch)?;
         let variables = shape.weight_variables;
         equal(
             "weight variables of a kind",
@@ -419,9 +418,10 @@ fn check_edge(
 /// # Errors
 /// Those of [`check_architecture`]; [`ArtefactError::Limit`] and [`ArtefactError::Mismatch`].
 pub fn check_program(program: &Outline) -> Result<(), ArtefactError> {
-    check_architecture(&Architecture::from(program))?;
+    let architecture = Architecture::from(program);
+    check_architecture(&architecture)?;
     limit("steps", 1, MAX_STEPS, program.steps.len())?;
-    let batch = program.kinds.first().map_or(1, |kind| kind.batch);
+    let batch = architecture.batch();
     let mut live = vec![program.input.capacity.saturating_mul(batch)];
     for (index, step) in program.steps.iter().enumerate() {
         let Some(shape) = program.kinds.get(step.kind) else {

@@ -93,7 +93,11 @@ impl Error {
     /// Whether the error is a verdict: the proof was understood and is false.
     pub fn is_rejection(&self) -> bool {
         match self {
-            Error::Fold(FoldError::Unsatisfied { .. } | FoldError::Statement { .. }) => true,
+            Error::Fold(
+                FoldError::Unsatisfied { .. }
+                | FoldError::Statement { .. }
+                | FoldError::Shows { .. },
+            ) => true,
             Error::Decider(error) => error.is_rejection(),
             Error::Opening { .. } => true,
             _ => false,

@@ -41,7 +41,7 @@ pub use source::{KeyEngine, KeySource, development_powers, development_tau};
 use crate::files::{self, Access, AtomicFile, ContainerReader, ContainerWriter, FileError, Kind};
 use ff::PrimeField;
 use foldnet_gadgets::cycle::{Affine, Point};
-use foldnet_gadgets::msm::Bases;
+use foldnet_gadgets::msm::{BLOCK, Bases, sum_in_blocks};
 use halo2curves::CurveAffine;
 use halo2curves::bn256::G2Affine;
 use halo2curves::group::cofactor::CofactorCurveAffine;
@@ -68,7 +68,7 @@ const POINTS_PER_BLOCK: usize = 1 << 12;
 
 /// The most bases that are kept in the form that multiplication takes; more are prepared in blocks of
 /// this size for each commitment.
-const PREPARED_POINTS: usize = 1 << 18;
+const PREPARED_POINTS: usize = BLOCK;
 
 /// Why a key cannot be made, read or used.
 #[derive(Debug, Error)]
@@ -324,11 +324,7 @@ impl<E: Engine<GE: DlogGroupExt>> CommitmentKey<E> {
         if values.len() <= PREPARED_POINTS {
             return Ok(add(start, multiply(&self.prepared(values.len()), values)));
         }
-        let blocks = bases.chunks(PREPARED_POINTS);
-        let blocks = values.chunks(PREPARED_POINTS).zip(blocks);
-        Ok(blocks.fold(start, |sum, (values, bases)| {
-            add(sum, multiply(&Bases::new(bases), values))
-        }))
+        Ok(add(start, sum_in_blocks(bases, values, multiply)))
     }
 
     /// The first `n` bases, prepared.

@@ -4,12 +4,10 @@ use crate::error::Error;
 use crate::fold::error::FoldError;
 use crate::model::integer::{OutOfRange, QuantisedInput};
 use crate::model::network::IntegerGraph;
-use crate::model::plan::{Plan, PlanOptions};
+use crate::model::plan::{Plan, PlanOptions, cost};
 use crate::weights::WeightStore;
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::graph::{GraphShape, GraphTrace, evaluate};
-use foldnet_layers::layer::Layer;
-use foldnet_layers::linear::Linear;
 use foldnet_layers::tensor;
 use serde::{Deserialize, Serialize};
 
@@ -157,13 +155,8 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Model`] when no plan exists or a circuit refuses a layer.
-    pub fn new(
-        name: &str,
-        network: impl Into<IntegerGraph>,
-        options: &PlanOptions,
-    ) -> Result<Self, Error> {
-        let network = network.into();
-        let plan = Plan::new(&network, options)?;
+    pub fn new(name: &str, network: &IntegerGraph, options: &PlanOptions) -> Result<Self, Error> {
+        let plan = Plan::new(network, options)?;
         let mut steps = Vec::with_capacity(plan.steps.len());
         let mut tables = Vec::with_capacity(plan.steps.len());
         for (index, step) in plan.steps.iter().enumerate() {
@@ -277,15 +270,11 @@ impl Outline {
 
     /// Multiplications of one inference, padding included.
     pub fn multiplications(&self) -> usize {
-        let of = |step: &ProgramStep| {
-            let layers = self
-                .kinds
-                .get(step.kind)
-                .into_iter()
-                .flat_map(GraphShape::layers);
-            let linear = layers.filter_map(Layer::linear);
-            linear.map(Linear::multiplications).sum::<usize>()
-        };
-        self.steps.iter().map(of).sum()
+        let kinds = self
+            .steps
+            .iter()
+            .filter_map(|step| self.kinds.get(step.kind));
+        let of = |kind: &GraphShape| cost::multiplications(kind) / kind.batch.max(1);
+        kinds.map(of).sum()
     }
 }

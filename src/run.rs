@@ -17,7 +17,7 @@ use crate::session::{Committed, Inference, Session, Timing};
 use crate::visibility::{Salts, Shown, Side, Sides};
 use foldnet_gadgets::commitment::{Commitment, CurveEngine};
 use foldnet_gadgets::cycle::Cycle;
-use foldnet_gadgets::step::StepCircuit;
+use foldnet_gadgets::step::{StepCircuit, WeightTable};
 use foldnet_layers::graph::{GraphShape, SaltedTrace};
 use foldnet_layers::tensor;
 use rand_core::{CryptoRng, RngCore};
@@ -76,6 +76,21 @@ fn group_of<T>(all: &[T], group: usize, batch: usize) -> &[T] {
         .unwrap_or_default()
 }
 
+/// A step that is evaluated: what folding it takes, and the tensors after it.
+struct Evaluated<F> {
+    /// Which step of the program.
+    step: usize,
+    kind: usize,
+    table: WeightTable,
+    trace: SaltedTrace<F>,
+    /// The live tensors after the step, the outputs after the last one.
+    live: Vec<Vec<i64>>,
+    /// The digests of the group's inputs, for the last step of groups of several.
+    inputs: Vec<F>,
+    /// The digest of the inputs after the step.
+    next_input: F,
+}
+
 /// What is folded: the inputs of one run, and what they go through.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a, C: Cycle> {
@@ -103,10 +118,12 @@ impl<C: Cycle> Job<'_, C> {
 
     /// Folds what is left of a run; `watch` sees the state after every step.
     ///
+    /// While a step is folded the next one is evaluated, since nothing of that depends on the fold.
+    ///
     /// # Errors
     /// Those of the reference evaluation and of folding; [`Error::File`] for weights that do not
     /// have their digest, before their step is folded. The state is then of no further use.
-    pub fn fold<R: RngCore + CryptoRng>(
+    pub fn fold<R: RngCore + CryptoRng + Send>(
         &self,
         run: &mut RunState<C>,
         timing: &mut Timing,
@@ -114,107 +131,145 @@ impl<C: Cycle> Job<'_, C> {
         watch: &mut dyn FnMut(&RunState<C>),
         rng: &mut R,
     ) -> Result<(), Error> {
-        let outline = self.program.outline();
         let total = self.steps();
         progress.start(Stage::Fold, total);
         progress.advance(run.recursion.index);
+        let mut ahead = None;
         while run.recursion.index < total {
-            let position = Position::after(run.recursion.index, outline);
-            if position.step == 0 {
-                let inputs = group_of(self.inputs, position.group, self.batch());
-                let padded = inputs.iter().map(|input| outline.input.pad("input", input));
-                run.live = vec![padded.collect::<Result<Vec<_>, _>>()?.concat()];
-            }
-            self.step(run, position, timing, rng)?;
+            let index = run.recursion.index;
+            let about = (&run.salts, run.recursion.start);
+            let clock = Instant::now();
+            let step = match ahead.take() {
+                Some(step) => step,
+                None => self.evaluate(index, &run.live, about)?,
+            };
+            timing.witness += clock.elapsed();
+            let clock = Instant::now();
+            let (folded, next) = rayon::join(
+                || self.fold_step(&mut run.recursion, &step, rng),
+                || (index + 1 < total).then(|| self.evaluate(index + 1, &step.live, about)),
+            );
+            folded?;
+            timing.fold += clock.elapsed();
+            self.advance(run, step);
             watch(run);
             progress.advance(run.recursion.index);
+            ahead = next.transpose()?;
         }
         progress.finish();
         Ok(())
     }
 
-    /// Evaluates and folds one step.
-    fn step<R: RngCore + CryptoRng>(
+    /// Evaluates step `index` of the run on the live tensors before it; `start` is the digest of the
+    /// run's first inputs.
+    fn evaluate(
         &self,
-        run: &mut RunState<C>,
-        position: Position,
-        timing: &mut Timing,
-        rng: &mut R,
-    ) -> Result<(), Error> {
+        index: u64,
+        live: &[Vec<i64>],
+        (salts, start): (&Salts<C::F>, C::F),
+    ) -> Result<Evaluated<C::F>, Error> {
         let outline = self.program.outline();
         let unknown = || Error::Program("a program has no such step");
-        let kind = outline.steps.get(position.step).ok_or_else(unknown)?.kind;
+        let Position { group, step } = Position::after(index, outline);
+        let kind = outline.steps.get(step).ok_or_else(unknown)?.kind;
         let shape = outline.kinds.get(kind).ok_or_else(unknown)?;
-        let commitment = self.committed.commitments.get(position.step);
-        let commitment = *commitment.ok_or_else(unknown)?;
-        let blind = self.committed.blinds.of(position.step)?;
-        let last = position.step + 1 == outline.steps.len();
-        let clock = Instant::now();
-        let table = self.program.weights(position.step)?;
-        let trace = outline.run_step(position.step, &table, &run.live)?;
+        let (first, last) = (step == 0, step + 1 == outline.steps.len());
+        let table = self.program.weights(step)?;
+        let trace = if first {
+            outline.run_step(step, &table, &[self.group_input(group)?])?
+        } else {
+            outline.run_step(step, &table, live)?
+        };
         let live = trace.outputs(shape);
         let mut trace = SaltedTrace::public(trace, shape.batch);
-        if position.step == 0 {
-            trace.before = self.salts(run, Side::Input, position.group)?;
+        if first {
+            trace.before = self.salts(salts, Side::Input, group)?;
         }
+        let (mut inputs, mut next_input) = (Vec::new(), start);
         if last {
-            trace.after = self.salts(run, Side::Output, position.group)?;
+            trace.after = self.salts(salts, Side::Output, group)?;
+            next_input = self.input_after(group, salts, start)?;
+            if self.batch() > 1 {
+                inputs = self.digests(salts, group)?;
+            }
         }
-        let inputs = if last && self.batch() > 1 {
-            self.digests(run, position.group)?
-        } else {
-            Vec::new()
-        };
-        timing.witness += clock.elapsed();
-        let clock = Instant::now();
-        let step = Step {
+        Ok(Evaluated {
+            step,
             kind,
-            trace: &trace,
+            table,
+            trace,
+            live,
+            inputs,
+            next_input,
+        })
+    }
+
+    /// The inputs of a group with their padding, one after the other.
+    fn group_input(&self, group: usize) -> Result<Vec<i64>, Error> {
+        let tensor = &self.program.outline().input;
+        let inputs = group_of(self.inputs, group, self.batch()).iter();
+        let padded = inputs.map(|input| tensor.pad("input", input));
+        Ok(padded.collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    /// Folds an evaluated step.
+    fn fold_step<R: RngCore + CryptoRng>(
+        &self,
+        recursion: &mut Recursion<C>,
+        evaluated: &Evaluated<C::F>,
+        rng: &mut R,
+    ) -> Result<(), Error> {
+        let unknown = || Error::Program("a program has no such step");
+        let commitment = self.committed.commitments.get(evaluated.step);
+        let commitment = *commitment.ok_or_else(unknown)?;
+        let blind = self.committed.blinds.of(evaluated.step)?;
+        let step = Step {
+            kind: evaluated.kind,
+            trace: &evaluated.trace,
             weights: commitment.map(|commitment: Commitment<C::Primary>| StepWeights {
-                table: &table,
+                table: &evaluated.table,
                 commitment,
                 blind,
             }),
-            inputs: &inputs,
-            next_input: if last {
-                self.input_after(position.group, run)?
-            } else {
-                run.recursion.start
-            },
+            inputs: &evaluated.inputs,
+            next_input: evaluated.next_input,
         };
-        run.recursion.step(self.session.params(), &step, rng)?;
-        if last {
+        Ok(recursion.step(self.session.params(), &step, rng)?)
+    }
+
+    /// Moves a run whose recursion has folded a step behind it.
+    fn advance(&self, run: &mut RunState<C>, evaluated: Evaluated<C::F>) {
+        let outline = self.program.outline();
+        if evaluated.step + 1 == outline.steps.len() {
             run.live.clear();
-            run.finish(outline, &live.concat());
+            run.finish(outline, &evaluated.live.concat());
         } else {
-            run.live = live;
+            run.live = evaluated.live;
         }
-        timing.fold += clock.elapsed();
-        Ok(())
     }
 
     /// The salts of one side of a group.
-    fn salts(&self, run: &RunState<C>, side: Side, group: usize) -> Result<Vec<C::F>, Error> {
+    fn salts(&self, salts: &Salts<C::F>, side: Side, group: usize) -> Result<Vec<C::F>, Error> {
         let first = group.saturating_mul(self.batch());
         let inferences = (0..self.batch()).map(|i| first.saturating_add(i));
-        inferences.map(|i| run.salts.of(side, i)).collect()
+        inferences.map(|i| salts.of(side, i)).collect()
     }
 
     /// The input digests of a group.
-    fn digests(&self, run: &RunState<C>, group: usize) -> Result<Vec<C::F>, Error> {
+    fn digests(&self, salts: &Salts<C::F>, group: usize) -> Result<Vec<C::F>, Error> {
         let inputs = group_of(self.inputs, group, self.batch());
         let first = group.saturating_mul(self.batch());
         let digest = |(i, input): (usize, &Vec<i64>)| {
-            let salt = run.salts.of(Side::Input, first.saturating_add(i))?;
+            let salt = salts.of(Side::Input, first.saturating_add(i))?;
             self.session.side_digest(Side::Input, input, salt)
         };
         inputs.iter().enumerate().map(digest).collect()
     }
 
-    /// The digest of the inputs after a group; that of the first after the last.
-    fn input_after(&self, group: usize, run: &RunState<C>) -> Result<C::F, Error> {
-        match self.digests(run, group + 1)?.as_slice() {
-            [] => Ok(run.recursion.start),
+    /// The digest of the inputs after a group; `start`, that of the first, after the last.
+    fn input_after(&self, group: usize, salts: &Salts<C::F>, start: C::F) -> Result<C::F, Error> {
+        match self.digests(salts, group + 1)?.as_slice() {
+            [] => Ok(start),
             digests => Ok(self.session.params().context.group(digests)),
         }
     }
@@ -406,7 +461,7 @@ impl<C: Cycle> RunState<C> {
         let count = state.count == self.outputs.len() as u64;
         ensure(count, "the number of finished inferences")?;
         let context = &job.session.params().context;
-        let digest = |group: usize| match job.digests(self, group).ok()?.as_slice() {
+        let digest = |group: usize| match job.digests(&self.salts, group).ok()?.as_slice() {
             [] => None,
             digests => Some(context.group(digests)),
         };
@@ -488,7 +543,7 @@ fn segments_fit<E: CurveEngine>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fold::verifier;
+    use crate::fold::verifier::{self, Statement};
     use crate::model::plan::PlanOptions;
     use crate::model::random;
     use crate::progress::Silent;
@@ -553,6 +608,11 @@ mod tests {
             }
             let verify = |shown: &[Inference]| {
                 let statement = session.statement_showing(sides, model, shown).unwrap();
+                // The digests are salted; the run that is verified shows all the same.
+                let statement = Statement {
+                    sides: Sides::PUBLIC,
+                    ..statement
+                };
                 verifier::verify(session.params(), &run.recursion, &statement)
             };
             verify(&shown).unwrap();

@@ -43,6 +43,19 @@ pub struct Architecture {
 }
 
 impl Architecture {
+    /// Inferences that every step carries.
+    pub fn batch(&self) -> usize {
+        self.kinds.first().map_or(1, |kind| kind.batch.max(1))
+    }
+
+    /// The tensors of a proof about `tensors`: the last one is repeated until steps are full.
+    pub fn fill_steps<T: Clone>(&self, mut tensors: Vec<T>) -> Vec<T> {
+        if let Some(last) = tensors.last().cloned() {
+            tensors.resize(tensors.len().next_multiple_of(self.batch()), last);
+        }
+        tensors
+    }
+
     /// What the parameter digest absorbs beyond the circuits.
     fn description(&self) -> Vec<u8> {
         let mut bytes = self.bits.to_le_bytes().to_vec();
@@ -120,11 +133,11 @@ pub struct Accepted {
 /// How long the parts of a run took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Evaluating the integer network.
+    /// Evaluating the integer network where nothing was folded beside.
     pub witness: Duration,
     /// Start instances.
     pub start: Duration,
-    /// Folding all steps.
+    /// Folding all steps, and evaluating the steps after them beside.
     pub fold: Duration,
 }
 
@@ -223,7 +236,7 @@ impl<C: Cycle> Session<C> {
     /// # Errors
     /// Those of the reference evaluation and of folding; [`Error::Unmasked`] for a private model from
     /// start instances that hide nothing.
-    pub fn prove<R: RngCore + CryptoRng>(
+    pub fn prove<R: RngCore + CryptoRng + Send>(
         &self,
         program: &Program,
         committed: &Committed<C>,

@@ -338,6 +338,17 @@ fn a_table_asks_for_the_bits_of_its_indices() {
 }
 
 #[test]
+fn plans_without_samples_make_indices_up() {
+    for (name, ..) in MODELS {
+        let float = FloatGraph::open(fixture(name)).unwrap();
+        let network = Quantised::without_samples(&float, &QuantiseOptions::default()).unwrap();
+        let layers = network.graph.nodes.iter().map(|node| node.layer.name());
+        assert!(layers.into_iter().any(|layer| layer == "one hot"), "{name}");
+        assert_eq!(network.graph.input_scale, 1.0);
+    }
+}
+
+#[test]
 fn integers_that_are_numbers_keep_their_scale_apart_from_other_values() {
     let float = FloatGraph::open(fixture("cast_tokens")).unwrap();
     let reference = FloatReference::open(fixture("cast_tokens")).unwrap();

@@ -107,6 +107,11 @@ fn private_files() {
 }
 
 #[test]
+fn private_statements() {
+    attack("private_statement", CASES);
+}
+
+#[test]
 fn openings() {
     attack("opening", CASES);
 }

@@ -2,10 +2,12 @@
 
 use foldnet::model::graph::{Elementary, FloatOp, Formula, Interval, Linear, Step};
 use foldnet::model::{
-    Calibration, FloatGraph, FloatNode, FloatReference, Inspection, IntegerDense, IntegerGraph,
-    IntegerNetwork, Method, ModelError, OutOfRange, Plan, PlanOptions, QuantiseOptions, Quantised,
+    Calibration, FloatGraph, FloatNode, FloatReference, Inspection, IntegerGraph, IntegerNode,
+    Method, ModelError, OutOfRange, Plan, PlanOptions, QuantiseOptions, Quantised, QuantisedInput,
     json, random,
 };
+use foldnet_layers::bounds::accumulator_bits;
+use foldnet_layers::requantise::{Requantise, Requantised};
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
@@ -80,27 +82,34 @@ fn single(weights: Array2<f64>, relu: bool) -> FloatGraph {
 }
 
 /// An integer network of the given widths; weights are small and count upwards.
-fn integers(widths: &[usize]) -> IntegerNetwork {
-    let layer = |(position, pair): (usize, &[usize])| IntegerDense {
-        name: format!("layer {position}"),
-        weights: Array2::from_shape_fn((pair[1], pair[0]), |(i, j)| {
+fn integers(widths: &[usize]) -> IntegerGraph {
+    let layer = |(position, pair): (usize, &[usize])| {
+        let weights = Array2::from_shape_fn((pair[1], pair[0]), |(i, j)| {
             ((i * 7 + j * 3 + position) % 23) as i64 - 11
-        }),
-        bias: Array1::from_shape_fn(pair[1], |i| i as i64 - 2),
-        shift: 4,
-        low: if position + 2 == widths.len() {
-            -128
-        } else {
-            0
-        },
-        high: 127,
+        });
+        let bias = Array1::from_shape_fn(pair[1], |i| i as i64 - 2);
+        let last = position + 2 == widths.len();
+        let requantise = Requantise {
+            shift: 4,
+            low: if last { -128 } else { 0 },
+            high: 127,
+            accumulator_bits: accumulator_bits(&weights, &bias, -128, 127),
+        };
+        IntegerNode {
+            name: format!("layer {position}"),
+            layer: foldnet_layers::Linear::dense(pair[0], pair[1], requantise).into(),
+            operands: vec![position],
+            weights: Some((weights, bias)),
+            scale: 0.01,
+        }
     };
-    let layers = widths.windows(2).enumerate().map(layer).collect();
-    IntegerNetwork {
+    let nodes: Vec<_> = widths.windows(2).enumerate().map(layer).collect();
+    IntegerGraph {
         bits: 8,
+        input_len: widths[0],
         input_scale: 0.01,
-        layers,
-        output_scale: 0.01,
+        output: nodes.len(),
+        nodes,
     }
 }
 
@@ -455,13 +464,11 @@ mod quantise {
 
     #[test]
     fn requantisation_rounds_halves_up_and_clamps() {
-        let layer = IntegerDense {
-            name: "dense".into(),
-            weights: array![[1]],
-            bias: array![0],
+        let requantise = Requantise {
             shift: 2,
             low: -8,
             high: 7,
+            accumulator_bits: 62,
         };
         let cases = [
             (0, 0),
@@ -473,15 +480,20 @@ mod quantise {
             (30, 7),
             (-35, -8),
         ];
+        let parts = |accumulator| requantise.evaluate(accumulator).unwrap();
         for (accumulator, expected) in cases {
-            assert_eq!(layer.requantise(accumulator), expected, "{accumulator}");
+            assert_eq!(parts(accumulator).quotient, expected, "{accumulator}");
         }
-        assert!(layer.saturates(30) && !layer.saturates(29));
-        assert!(layer.saturates(-35) && !layer.saturates(-34));
-        let rectified = IntegerDense { low: 0, ..layer };
-        assert!(rectified.saturates(30) && !rectified.saturates(-1000));
-        assert_eq!(rectified.quotient(i64::MAX), 1i64 << 61);
-        assert_eq!(rectified.quotient(i64::MIN), -(1i64 << 61));
+        assert!(parts(30).over == 1 && parts(29).over == 0);
+        assert!(parts(-35).under == 1 && parts(-34).under == 0);
+        let rectified = Requantise {
+            low: 0,
+            ..requantise
+        };
+        let most = (1i128 << 62) - 1;
+        assert_eq!(rectified.evaluate(most).unwrap().over, (1 << 60) - 7);
+        assert_eq!(rectified.evaluate(-most).unwrap().under, 1 << 60);
+        assert_eq!(rectified.evaluate(1 << 62), None);
     }
 
     #[test]
@@ -550,6 +562,31 @@ mod quantise {
     }
 
     #[test]
+    fn without_samples_only_scales_are_made_up() {
+        // A unit that is always zero has no scale.
+        let dead = single(array![[0.0, 0.0]], true);
+        let samples = [vec![1.0, -1.0]];
+        let options = QuantiseOptions::default();
+        let error = Quantised::new(&dead, &samples, &options).unwrap_err();
+        assert!(matches!(error, ModelError::Range { .. }), "{error}");
+        let network = Quantised::without_samples(&dead, &options).unwrap();
+        network.graph.check().unwrap();
+        // What no scale represents stays an error.
+        let tanh = FloatOp::Function(Elementary::Tanh.into());
+        let table = float_graph(1, vec![node(tanh, &[0], 1)]);
+        let wide = Quantised::without_samples(&table, &options_of(16, 16)).unwrap_err();
+        assert!(matches!(wide, ModelError::TableBits { .. }), "{wide}");
+        let float = FloatGraph::open(fixture("attention")).unwrap();
+        let made_up = Quantised::without_samples(&float, &options).unwrap().graph;
+        assert_eq!(
+            made_up,
+            Quantised::without_samples(&float, &options).unwrap().graph
+        );
+        assert_eq!(made_up.nodes.len(), float.nodes.len());
+        assert_eq!(made_up.output_len(), float.output_len());
+    }
+
+    #[test]
     fn saturation_is_counted_but_not_what_the_model_clamps() {
         let network = single(array![[1.0, 1.0]], true);
         let samples = [vec![1.0, -1.0], vec![1.0, 1.0]];
@@ -568,15 +605,6 @@ mod quantise {
         assert_eq!(report.layers[0].saturated, 2);
     }
 
-    #[test]
-    fn survives_serialisation() {
-        let network = integers(&[5, 4, 3]);
-        let bytes = bincode::serde::encode_to_vec(&network, bincode::config::standard()).unwrap();
-        let (read, _): (IntegerNetwork, usize) =
-            bincode::serde::decode_from_slice(&bytes, bincode::config::standard()).unwrap();
-        assert_eq!(read, network);
-    }
-
     proptest! {
         // 64 cases: each tries 16 corners of the input range, where the bound is attained.
         #![proptest_config(ProptestConfig::with_cases(64))]
@@ -585,29 +613,18 @@ mod quantise {
         fn accumulator_bits_are_exact(
             weights in prop::collection::vec(-1000i64..1000, 4),
             bias in -5000i64..5000,
-            shift in 1u32..12,
         ) {
-            let layer = IntegerDense {
-                name: "dense".into(),
-                weights: Array2::from_shape_vec((1, 4), weights).unwrap(),
-                bias: array![bias],
-                shift,
-                low: 0,
-                high: 127,
-            };
+            let weights = Array2::from_shape_vec((1, 4), weights).unwrap();
             let (low, high) = (-128, 127);
-            let bits = layer.accumulator_bits(low, high).unwrap();
-            let fits = |bits: u32, y: i64| {
-                let half = 1i64 << (bits - 1);
-                -half <= y && y + (1 << (shift - 1)) < half
+            let bits = accumulator_bits(&weights, &array![bias], low, high);
+            let fits = |bits: u32, y: i64| y.abs() < 1 << bits;
+            let corner = |mask: usize| -> i64 {
+                let end = |i: usize| if mask >> i & 1 == 1 { high } else { low };
+                bias + (0..4).map(|i| weights[(0, i)] * end(i)).sum::<i64>()
             };
-            let corner = |mask: usize| -> Vec<i64> {
-                (0..4).map(|i| if mask >> i & 1 == 1 { high } else { low }).collect()
-            };
-            let sums: Vec<i64> =
-                (0..16).map(|mask| layer.accumulate(&corner(mask)).unwrap()[0]).collect();
+            let sums: Vec<i64> = (0..16).map(corner).collect();
             prop_assert!(sums.iter().all(|&y| fits(bits, y)));
-            prop_assert!(bits == shift + 1 || sums.iter().any(|&y| !fits(bits - 1, y)));
+            prop_assert!(bits == 1 || sums.iter().any(|&y| !fits(bits - 1, y)));
         }
     }
 }
@@ -620,23 +637,32 @@ mod benchmark {
         let network = random::network(512, 64, 1).unwrap();
         assert_eq!(network, random::network(512, 64, 1).unwrap());
         let mut random = ChaCha20Rng::seed_from_u64(99);
-        let outputs: Vec<_> = (0..4)
-            .map(|_| network.evaluate(&random::input(64, &mut random)).unwrap())
-            .collect();
-        for evaluation in &outputs {
-            for activations in &evaluation.layers {
+        let evaluator = network.evaluator().unwrap();
+        let mut outputs = Vec::new();
+        for _ in 0..4 {
+            let input = random::input(64, &mut random);
+            let tensors = evaluator.run(&input).unwrap();
+            for activations in &tensors[1..] {
                 let active = activations.iter().filter(|&&q| q != 0).count();
                 assert!(active >= 8, "{active} units active");
             }
-            let saturated: usize = evaluation.saturated.iter().sum();
+            let trace = evaluator.trace(&input).unwrap();
+            let layers = network.nodes.iter().zip(&trace.layers);
+            let saturated: usize = layers
+                .map(|(node, layer)| {
+                    let linear = node.layer.linear().unwrap().requantise.low < 0;
+                    let cut = |parts: &&Requantised| parts.over > 0 || linear && parts.under > 0;
+                    layer.requantised.iter().filter(cut).count()
+                })
+                .sum();
             assert!(
                 saturated < 512 * 64 / 20,
                 "{saturated} activations saturate"
             );
+            outputs.push(tensors[network.output].clone());
         }
-        assert_ne!(outputs[0].output(), outputs[1].output());
-        let bits = network.check().unwrap();
-        println!("accumulator bits at most {:?}", bits.iter().max());
+        assert_ne!(outputs[0], outputs[1]);
+        network.check().unwrap();
     }
 }
 
@@ -887,7 +913,15 @@ mod errors {
                 gather(&[0, 1], &[2, 3]),
             ],
         );
+        let cancelling = FloatOp::Combine {
+            coefficients: vec![1e18, -(1e18 - 1e3)],
+        };
+        let cancelling = float_graph(1, vec![node(cancelling, &[0, 0], 1)]);
         vec![
+            (
+                quantise(&cancelling, vec![1.0], 8),
+                "layer `Combine`: accumulators need",
+            ),
             (method(Method::Percentile(10.0)), "10 percent of the values"),
             ("most".parse::<Method>().unwrap_err(), "calibration `most`"),
             (
@@ -921,49 +955,18 @@ mod errors {
         ]
     }
 
-    /// What `check`, `evaluate` and `quantise_input` refuse.
+    /// Inputs, and graphs put together wrongly.
     fn of_integers() -> Vec<(ModelError, &'static str)> {
-        let good = integers(&[3, 2]);
-        let changed = |change: fn(&mut IntegerNetwork)| {
-            let mut network = integers(&[3, 2]);
-            change(&mut network);
-            network.check().unwrap_err()
-        };
+        let outside =
+            QuantisedInput::round(&[0.0, 9.0, 0.0], 0.01, (-128, 127), OutOfRange::Reject);
+        let mut graph = FloatGraph::open(fixture("branch")).unwrap();
+        graph.output_shape = vec![5];
         vec![
-            (changed(|n| n.bits = 1), "activations of 1 bits"),
-            (changed(|n| n.layers.clear()), "no layer to prove"),
             (
-                changed(|n| n.output_scale = f64::NAN),
-                "scale of the output",
-            ),
-            (
-                changed(|n| n.layers[0].bias = array![1]),
-                "expected 2 biases, got 1",
-            ),
-            (changed(|n| n.layers[0].shift = 25), "a shift of 25"),
-            (
-                changed(|n| n.layers[0].low = 1),
-                "clamp [1, 127] does not contain 0",
-            ),
-            (changed(|n| n.layers[0].high = 128), "clamp [-128, 128]"),
-            (
-                changed(|n| n.layers[0].weights[(0, 0)] = 1 << 23),
-                "need 25 bits",
-            ),
-            (
-                changed(|n| n.layers[0].bias[0] = 1 << 61),
-                "accumulators need 63 bits",
-            ),
-            (good.evaluate(&[1, 2]).unwrap_err(), "sample 0 has 2 values"),
-            (
-                good.evaluate(&[1, 2, 128]).unwrap_err(),
-                "quantised input value 2 is 128",
-            ),
-            (
-                good.quantise_input(&[0.0, 9.0, 0.0], OutOfRange::Reject)
-                    .unwrap_err(),
+                outside.unwrap_err(),
                 "input value 1 is 9, outside the calibrated range [-1.28, 1.27]",
             ),
+            (graph.check().unwrap_err(), "expected 5 values, got 6"),
         ]
     }
 
@@ -971,10 +974,10 @@ mod errors {
         let plan = |widths: &[usize], change: &dyn Fn(&mut PlanOptions)| {
             let mut options = PlanOptions::default();
             change(&mut options);
-            Plan::new(&(&integers(widths)).into(), &options).unwrap_err()
+            Plan::new(&integers(widths), &options).unwrap_err()
         };
-        let planned = Plan::new(&(&integers(&[8, 8])).into(), &PlanOptions::default()).unwrap();
-        let mut graph = IntegerGraph::from(&integers(&[8, 8]));
+        let planned = Plan::new(&integers(&[8, 8]), &PlanOptions::default()).unwrap();
+        let mut graph = integers(&[8, 8]);
         graph.nodes[0].operands = vec![7];
         vec![
             (
@@ -990,6 +993,10 @@ mod errors {
                     (options.max_weight_variables, options.max_kinds) = (7, 1);
                 }),
                 "has at most 1 step kinds",
+            ),
+            (
+                plan(&[8, 8], &|options| options.max_constraints = 1_000),
+                "at most 1000 are allowed; lower --batch",
             ),
             (
                 plan(&[8, 8], &|options| options.memory = Some(1_000)),

@@ -48,9 +48,10 @@ fn proves_two_inferences<C: KeySource>(insecure_keys: bool) {
         )
         .unwrap();
     let network = random::network(3, 12, 5).unwrap();
+    let evaluator = network.evaluator().unwrap();
     for (inference, input) in inferences.iter().zip(&inputs) {
         assert_eq!(&inference.input, input);
-        assert_eq!(inference.output, network.evaluate(input).unwrap().output());
+        assert_eq!(inference.output, evaluator.output(input).unwrap());
     }
     let verify = |model, inferences: &[Inference]| session.verify(&run, model, inferences);
     let accepted = verify(committed.model, &inferences).unwrap();

@@ -196,7 +196,7 @@ fn the_memory_decides_what_is_planned() {
 #[test]
 fn a_deep_network_has_two_kinds() {
     let network = random::network(512, 64, 1).unwrap();
-    let plan = Plan::new(&(&network).into(), &PlanOptions::default()).unwrap();
+    let plan = Plan::new(&network, &PlanOptions::default()).unwrap();
     assert_eq!(plan.kinds.len(), 2);
     assert!(plan.steps.len() <= 64);
 }

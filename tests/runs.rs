@@ -6,6 +6,7 @@ use foldnet::checkpoint::{Checkpoint, CheckpointError, Found, Goal, Interval, Op
 use foldnet::error::Error;
 use foldnet::files::{FileError, FormatError};
 use foldnet::fold::prover::Start;
+use foldnet::fold::verifier::{Statement, verify};
 use foldnet::key::source::KeySource;
 use foldnet::model::plan::PlanOptions;
 use foldnet::model::random;
@@ -194,7 +195,11 @@ fn a_resumed_run_keeps_its_salts() {
         .unwrap();
     let honest = run.inferences(session, inputs).unwrap();
     assert!(honest.iter().all(|i| i.input.values().is_none()));
-    let statement = session.statement_showing(sides, model, &honest).unwrap();
+    // The digests are salted; the run that is verified shows all the same.
+    let statement = Statement {
+        sides: Sides::PUBLIC,
+        ..session.statement_showing(sides, model, &honest).unwrap()
+    };
     for state in &states {
         checkpoint.save(state).unwrap();
         drop(checkpoint);
@@ -208,7 +213,7 @@ fn a_resumed_run_keeps_its_salts() {
         assert_eq!(resumed.salts, salts);
         fixture.fold(&mut resumed, &mut |_| {}).unwrap();
         assert_eq!(resumed.inferences(session, inputs).unwrap(), honest);
-        foldnet::fold::verifier::verify(session.params(), &resumed.recursion, &statement).unwrap();
+        verify(session.params(), &resumed.recursion, &statement).unwrap();
         checkpoint = opened;
     }
     drop(checkpoint);
@@ -495,13 +500,12 @@ fn commitments_are_kept_and_checked() {
     assert!(std::fs::read(&file).unwrap() == bytes);
 
     // Another program's commitments under this one's name: made again.
-    let network = random::network(3, WIDTH, 4).unwrap();
+    let mut changed = random::network(3, WIDTH, 4).unwrap();
     let options = PlanOptions {
         max_weight_variables: 7,
         ..PlanOptions::default()
     };
-    let mut changed = network;
-    changed.layers[1].weights[[0, 0]] ^= 1;
+    changed.nodes[1].weights.as_mut().unwrap().0[[0, 0]] ^= 1;
     let other = fixture.folder.path().join("other.fold");
     Program::new("m", &changed, &options)
         .unwrap()

@@ -29,7 +29,8 @@ pub struct Arguments {
 pub enum Command {
     /// Prove and verify that a built-in network reads a handwritten digit.
     Demo(Demo),
-    /// List what an ONNX model consists of, and what of it cannot be proven.
+    /// List what an ONNX model or a program consists of, how it is cut into steps, and what of it
+    /// cannot be proven.
     Inspect(Inspect),
     /// Turn an ONNX model into an integer program that can be proven.
     Compile(Compile),
@@ -117,9 +118,13 @@ pub struct Demo {
 /// Options of `inspect`.
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// The model.
+    /// The model, or a compiled program.
     #[arg(value_name = "MODEL.onnx")]
     pub model: PathBuf,
+    /// Typical inputs, as `compile` takes them: the plan is then that of `compile`. Without them it has
+    /// scales from made-up inputs, and constraints are near those of `compile`.
+    #[arg(long, value_name = "INPUTS.json")]
+    pub samples: Option<PathBuf>,
     /// Write the lists as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -165,10 +170,11 @@ pub struct Compile {
     /// Refuse a model whose activations saturate on the samples.
     #[arg(long)]
     pub strict: bool,
-    /// A step has at most 2^N weights: more makes fewer, larger steps.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    /// A step has at most 2^N weights, N up to 22: more makes fewer, larger steps [default: 20, or 22
+    /// for a model that 20 do not do for].
+    #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=22))]
-    pub step_variables: u8,
+    pub step_variables: Option<u8>,
     /// Inferences that every step carries: `batch --aggregate` then proves that many at once.
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]
@@ -280,7 +286,11 @@ pub struct Prove {
 /// Options of `batch`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Standard output gets one JSON object a line for every input: file, status (proven,                         kept or failed), seconds, and proof and bytes, or error; with --aggregate                         also the index in the proof. An input that cannot be used does not stop                         the others; the exit code is then 2. Proofs that are there, accepted and                         about the same input are kept, so that the command can be run again."
+    after_help = "Standard output gets one JSON object a line for every input: file, status \
+                  (proven, kept or failed), seconds, and proof and bytes, or error; with --aggregate \
+                  also the index in the proof. An input that cannot be used does not stop the \
+                  others; the exit code is then 2. Proofs that are there, accepted and about the \
+                  same input are kept, so that the command can be run again."
 )]
 pub struct Batch {
     /// The program.

@@ -18,6 +18,7 @@ use crate::memory::peak_resident_bytes;
 use crate::opening::Opening;
 use crate::progress::{Progress, Silent, Stage};
 use crate::proof::Proof;
+use crate::session::Architecture;
 use crate::visibility::Side;
 use anyhow::Context;
 use serde_json::{Map, Value};
@@ -170,6 +171,7 @@ pub(super) fn run(options: &Batch, cache: Option<&Path>) -> anyhow::Result<()> {
     let program = open_program(&options.model)?;
     let outline = program.outline();
     let inferences = if options.aggregate { files.len() } else { 1 };
+    let inferences = inferences.next_multiple_of(Architecture::from(outline).batch());
     check_statement(outline, (options.proof, private.sides()), inferences)?;
     let estimate = Estimate::new(outline, options.proof, inferences);
     let proofs = if options.aggregate { 1 } else { files.len() };
@@ -268,7 +270,7 @@ impl Work<'_> {
 
     /// The proof of one input, made unless there is one; its bytes, and what it took.
     fn one(&self, file: &Path, output: &Path) -> anyhow::Result<(Status, u64, Option<Measured>)> {
-        let inputs = [self.input(file)?];
+        let inputs = self.filled(vec![self.input(file)?]);
         if let Some(bytes) = self.existing(output, &inputs)? {
             return Ok((Status::Kept, bytes, None));
         }
@@ -302,6 +304,10 @@ impl Work<'_> {
         if inputs.is_empty() {
             anyhow::bail!("no input can be used; their lines say why");
         }
+        let inputs = self.filled(inputs);
+        if inputs.len() > good.len() {
+            report.number("repeated inputs", "repeated", inputs.len() - good.len());
+        }
         let clock = Instant::now();
         let (status, bytes) = match self.existing(output, &inputs)? {
             Some(bytes) => (Status::Kept, bytes),
@@ -323,6 +329,11 @@ impl Work<'_> {
             summary.add((file, status), each, more)?;
         }
         Ok(())
+    }
+
+    /// Inputs for whole steps: those given, the last one repeated as often as needed.
+    fn filled(&self, inputs: Vec<Vec<i64>>) -> Vec<Vec<i64>> {
+        self.prover.session.architecture().fill_steps(inputs)
     }
 
     /// Reads an input.

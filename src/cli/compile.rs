@@ -2,20 +2,22 @@
 
 use super::args::{Compile, ProofKind};
 use super::estimate::{Estimate, too_little};
-use super::output::Report;
+use super::output::{self, Report};
 use super::{LARGEST_MODEL, check_outputs, read_text};
 use crate::artefact;
+use crate::error::Error;
 use crate::files;
 use crate::model::json::samples as read_samples;
-use crate::model::plan::PlanOptions;
-use crate::model::{FloatGraph, LayerReport, QuantiseOptions, Quantised, Samples};
+use crate::model::network::IntegerGraph;
+use crate::model::plan::{MAX_WEIGHT_VARIABLES, PlanOptions};
+use crate::model::{FloatGraph, LayerReport, ModelError, QuantiseOptions, Quantised, Samples};
 use crate::program::Program;
 use anyhow::Context;
 use foldnet_layers::Linear;
 use serde_json::{Value, json};
 
 /// The width of activations unless a model needs more.
-const USUAL_BITS: u32 = 8;
+pub(super) const USUAL_BITS: u32 = 8;
 
 /// Compiles a model and reports on it.
 pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
@@ -30,8 +32,9 @@ pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
         let text = read_text(&options.samples)?;
         let samples = read_samples(&text, float.input_len())
             .with_context(|| options.samples.display().to_string())?;
+        let usual = PlanOptions::default().max_weight_variables;
         let plan = PlanOptions {
-            max_weight_variables: options.step_variables.into(),
+            max_weight_variables: options.step_variables.map_or(usual, usize::from),
             batch: options.batch.into(),
             max_constraints: match options.proof {
                 ProofKind::Groth16 => PlanOptions::default().max_constraints,
@@ -48,8 +51,15 @@ pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
             strict: options.strict,
             ..QuantiseOptions::default()
         };
-        let compiled = Compiled::within(&float, &samples.inputs, &quantise, &plan, budget);
-        let compiled = compiled.with_context(model)?;
+        let network = Quantised::new(&float, &samples.inputs, &quantise).with_context(model)?;
+        let program = match options.step_variables {
+            Some(_) => planned(&float.name, &network.graph, &plan, budget),
+            None => planned_larger_if_needed(&float.name, &network.graph, &plan, budget),
+        };
+        let compiled = Compiled {
+            program: program.with_context(model)?,
+            network,
+        };
         let mut report = Report::default();
         compiled.report(&mut report);
         let memory = Estimate::new(compiled.program.outline(), options.proof, 1).bytes();
@@ -79,47 +89,9 @@ impl Compiled {
         samples: &[Vec<f32>],
         plan: &PlanOptions,
     ) -> anyhow::Result<Self> {
-        Self::within(float, samples, &QuantiseOptions::default(), plan, None)
-    }
-
-    /// [`Compiled::new`] with the largest steps whose proof fits into a budget of memory.
-    fn within(
-        float: &FloatGraph,
-        samples: &[Vec<f32>],
-        options: &QuantiseOptions,
-        plan: &PlanOptions,
-        budget: Option<(u64, ProofKind)>,
-    ) -> anyhow::Result<Self> {
-        let network = Quantised::new(float, samples, options)?;
-        let mut plan = plan.clone();
-        let mut least: Option<u64> = None;
-        loop {
-            let program = match Program::new(&float.name, &network.graph, &plan) {
-                Ok(program) => program,
-                // Smaller steps do not hold the largest layer: those before are the smallest.
-                Err(_) if least.is_some() => break,
-                Err(error) => return Err(error.into()),
-            };
-            artefact::check_program(program.outline())?;
-            let needed = budget.map(|(bytes, kind)| {
-                let estimate = Estimate::new(program.outline(), kind, 1);
-                (bytes, estimate.bytes())
-            });
-            match needed {
-                Some((budget, bytes)) if bytes > budget => {
-                    least = Some(least.map_or(bytes, |least| least.min(bytes)));
-                }
-                _ => return Ok(Compiled { network, program }),
-            }
-            // The steps of this plan may be smaller than its bound.
-            let variables = program.outline().weight_variables;
-            match variables.min(plan.max_weight_variables).checked_sub(1) {
-                Some(smaller) => plan.max_weight_variables = smaller,
-                None => break,
-            }
-        }
-        let (budget, kind) = budget.unwrap_or((0, ProofKind::Folded));
-        Err(too_little(budget, least.unwrap_or(0), kind))
+        let network = Quantised::new(float, samples, &QuantiseOptions::default())?;
+        let program = planned(&float.name, &network.graph, plan, None)?;
+        Ok(Compiled { network, program })
     }
 
     /// What the program looks like.
@@ -194,6 +166,78 @@ impl Compiled {
     }
 }
 
+/// A program with the largest steps whose proof fits into a budget of memory, if there is one.
+fn planned(
+    name: &str,
+    graph: &IntegerGraph,
+    plan: &PlanOptions,
+    budget: Option<(u64, ProofKind)>,
+) -> anyhow::Result<Program> {
+    let mut plan = plan.clone();
+    let mut least: Option<u64> = None;
+    loop {
+        let program = match Program::new(name, graph, &plan) {
+            Ok(program) => program,
+            // Smaller steps do not hold the largest layer: those before are the smallest.
+            Err(_) if least.is_some() => break,
+            Err(error) => return Err(error.into()),
+        };
+        artefact::check_program(program.outline())?;
+        let needed = budget.map(|(bytes, kind)| {
+            let estimate = Estimate::new(program.outline(), kind, 1);
+            (bytes, estimate.bytes())
+        });
+        match needed {
+            Some((budget, bytes)) if bytes > budget => {
+                least = Some(least.map_or(bytes, |least| least.min(bytes)));
+            }
+            _ => return Ok(program),
+        }
+        // The steps of this plan may be smaller than its bound.
+        let variables = program.outline().weight_variables;
+        match variables.min(plan.max_weight_variables).checked_sub(1) {
+            Some(smaller) => plan.max_weight_variables = smaller,
+            None => break,
+        }
+    }
+    let (budget, kind) = budget.unwrap_or((0, ProofKind::Folded));
+    Err(too_little(budget, least.unwrap_or(0), kind))
+}
+
+/// [`planned`], with the largest steps that there are where the usual ones do not do.
+pub(super) fn planned_larger_if_needed(
+    name: &str,
+    graph: &IntegerGraph,
+    plan: &PlanOptions,
+    budget: Option<(u64, ProofKind)>,
+) -> anyhow::Result<Program> {
+    let usual = planned(name, graph, plan, budget);
+    let Err(error) = &usual else {
+        return usual;
+    };
+    let too_small = matches!(
+        error.downcast_ref(),
+        Some(Error::Model(
+            ModelError::TooManyKinds { .. } | ModelError::LayerTooLarge { .. }
+        ))
+    );
+    if !too_small {
+        return usual;
+    }
+    let larger = PlanOptions {
+        max_weight_variables: MAX_WEIGHT_VARIABLES,
+        ..plan.clone()
+    };
+    let program = planned(name, graph, &larger, budget)?;
+    output::note(format_args!(
+        "steps of at most 2^{} weights do not do for this model, so they have up to 2^{}: whoever \
+         verifies with only the model id needs --allow-large-keys",
+        plan.max_weight_variables,
+        program.outline().weight_variables,
+    ));
+    Ok(program)
+}
+
 /// The errors of every layer as a table.
 fn layer_table(layers: &[LayerReport], report: &mut Report) {
     report.text("\nerrors of the layers on the samples:");
@@ -232,4 +276,36 @@ fn layer_json(layer: &LayerReport) -> Value {
         "saturated": layer.saturated,
         "accumulator_bits": layer.accumulator_bits,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::random;
+
+    #[test]
+    fn steps_grow_only_where_the_usual_ones_do_not_do() {
+        let graph = random::network(3, 64, 1).expect("a network");
+        let options = |max_weight_variables| PlanOptions {
+            max_weight_variables,
+            ..PlanOptions::default()
+        };
+        let usual = planned_larger_if_needed("n", &graph, &options(13), None).expect("a program");
+        assert_eq!(usual.outline().weight_variables, 13);
+        // A row of 64 weights and its bias do not fit into 2^6 entries.
+        let refused = planned("n", &graph, &options(6), None).expect_err("too small");
+        assert!(refused.to_string().contains("the bound is 6"), "{refused}");
+        let larger = planned_larger_if_needed("n", &graph, &options(6), None).expect("a program");
+        assert!(larger.outline().weight_variables > 6);
+        // Kinds with too many constraints do not get fewer by larger steps.
+        let narrow = PlanOptions {
+            max_constraints: 1_000,
+            ..options(13)
+        };
+        let refused = planned_larger_if_needed("n", &graph, &narrow, None).expect_err("too many");
+        assert!(
+            refused.to_string().contains("at most 1000 are allowed"),
+            "{refused}"
+        );
+    }
 }

@@ -84,7 +84,7 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
     };
     let shapes = session.shapes()?;
     let decider = decider(&session, &shapes, 1);
-    let key = match Groth16Cache::new(&decider, cache).verifying() {
+    let key = match Groth16Cache::new(&decider, cache).verifying(&decider) {
         Ok(Some(key)) => key,
         Ok(None) => anyhow::bail!("the demonstration keeps keys; give a directory with --cache"),
         Err(error) => return Err(Error::from(error).into()),

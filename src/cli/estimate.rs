@@ -1,25 +1,7 @@
 //! What a run will take, predicted from sizes before anything is built.
 //!
-//! # Memory
-//!
-//! The peak does not depend on the number of steps. With `R` the constraints of all kinds together and
-//! `P` the points of the commitment key (the least power of two that holds `2^ell` weights and the
-//! rows of every kind),
-//!
-//! `bytes = base + row R + weight 2^ell + point P`
-//!
-//! with the constants of [`MemoryModel`] for each kind of proof. Where they come from: a row is its
-//! entries in three sparse matrices (40 bytes each, about 15 a row), the running and the last
-//! witness, error and cross term (32 bytes each), and for succinct proofs the tables of the
-//! sum-checks; a weight is its integer, the accumulator's element, and copies that are folded or
-//! opened; a point is an affine point of the key. The constants are fitted to measured peaks (the test
-//! data below), a little above them. A groth16 proof also holds the decider's proving key, circuit and
-//! witness, which is most of its peak and nearly constant.
-//!
-//! # Time
-//!
-//! Seconds are for two idle cores, and tell minutes from hours. Set-up and the making of keys are
-//! not in them.
+//! Seconds and bytes are those of the planner's models ([`CostModel`], [`MemoryModel`]). Seconds are for
+//! two idle cores, and tell minutes from hours; set-up and the making of keys are not in them.
 //!
 //! # Size and gas
 //!
@@ -29,62 +11,12 @@
 use super::args::ProofKind;
 use super::output::{self, Report, size};
 use crate::decider::statement::StatementShape;
+use crate::files::encoded_length;
 use crate::memory::peak_resident_bytes;
-use crate::model::plan::cost;
+use crate::model::plan::cost::{self, CostModel, MemoryModel};
 use crate::program::Outline;
 use crate::session::Architecture;
 use foldnet_layers::graph::GraphShape;
-
-/// Seconds to fold a constraint.
-const CONSTRAINT_SECONDS: f64 = 10e-6;
-/// Seconds to fold an entry of the weight table.
-const WEIGHT_SECONDS: f64 = 100e-9;
-/// Seconds to prove an entry of the largest polynomial that is opened.
-const OPENING_SECONDS: f64 = 4e-6;
-/// Seconds to prove a constraint of a running instance.
-const INSTANCE_SECONDS: f64 = 8e-6;
-/// Seconds of a Groth16 proof, its keys read from the cache.
-const GROTH16_SECONDS: f64 = 10.0;
-
-/// Bytes of a run that makes one kind of proof.
-#[derive(Clone, Copy, Debug)]
-struct MemoryModel {
-    base: f64,
-    row: f64,
-    weight: f64,
-    point: f64,
-}
-
-const FOLDED: MemoryModel = MemoryModel {
-    base: 31e6,
-    row: 3_000.0,
-    weight: 120.0,
-    point: 70.0,
-};
-const SPARTAN: MemoryModel = MemoryModel {
-    base: 46e6,
-    row: 4_200.0,
-    weight: 235.0,
-    point: 70.0,
-};
-/// With the making of keys; when they are in the cache the base is about 0.45 GB less.
-const GROTH16: MemoryModel = MemoryModel {
-    base: 1.6e9,
-    row: 4_200.0,
-    weight: 120.0,
-    point: 70.0,
-};
-
-impl MemoryModel {
-    fn bytes(&self, rows: usize, variables: usize, points: f64) -> u64 {
-        let weights = power_of_two(variables);
-        (self.base + self.row * rows as f64 + self.weight * weights + self.point * points) as u64
-    }
-}
-
-fn power_of_two(exponent: usize) -> f64 {
-    f64::from(1u32 << exponent.min(31))
-}
 
 /// The prediction for a run.
 #[derive(Debug)]
@@ -110,35 +42,37 @@ impl Estimate {
         let variables = program.weight_variables;
         let of = |kind: &GraphShape| cost::constraints(kind, variables);
         let constraints: Vec<usize> = program.kinds.iter().map(of).collect();
-        let table = power_of_two(variables);
-        let of = |kind: usize| constraints.get(kind).map_or(0.0, |&count| count as f64);
-        let seconds = |kind| CONSTRAINT_SECONDS * of(kind) + WEIGHT_SECONDS * table;
-        let rows: usize = constraints.iter().sum();
-        let largest = constraints.iter().max().copied().unwrap_or(0);
-        let points = (largest.next_power_of_two() as f64).max(table);
-        let (model, compress) = match proof {
-            ProofKind::Folded => (FOLDED, 0.0),
-            ProofKind::Spartan => (SPARTAN, spartan_seconds(rows, table)),
-            ProofKind::Groth16 => (GROTH16, spartan_seconds(rows, table) + GROTH16_SECONDS),
+        let model = CostModel::default();
+        let step = |(kind, constraints): (&GraphShape, &usize)| {
+            model.step_seconds(*constraints, cost::multiplications(kind), variables)
         };
-        let spartan = SPARTAN.bytes(rows, variables, points);
+        let kinds: Vec<f64> = program.kinds.iter().zip(&constraints).map(step).collect();
+        let each = program.steps.iter().filter_map(|step| kinds.get(step.kind));
+        let each: f64 = each.sum();
+        let compress = match proof {
+            ProofKind::Folded => 0.0,
+            ProofKind::Spartan => model.compress_seconds(&constraints, variables),
+            ProofKind::Groth16 => model.compress_seconds(&constraints, variables) + model.groth16,
+        };
+        let bytes = |memory: MemoryModel| memory.bytes(&constraints, variables) as u64;
         let bytes = match proof {
-            ProofKind::Groth16 => model.bytes(rows, variables, points).max(spartan),
-            _ => model.bytes(rows, variables, points),
+            ProofKind::Folded => bytes(MemoryModel::FOLDED),
+            ProofKind::Spartan => bytes(MemoryModel::SPARTAN),
+            ProofKind::Groth16 => bytes(MemoryModel::GROTH16).max(bytes(MemoryModel::SPARTAN)),
         };
+        let largest = constraints.iter().max().copied().unwrap_or(0);
         let opened = variables.max(largest.next_power_of_two().ilog2() as usize);
-        let statement = StatementShape::new(&Architecture::from(program), inferences);
-        // A step carries a group of inferences.
-        let together = program.kinds.first().map_or(1, |kind| kind.batch.max(1));
-        let groups = inferences.div_ceil(together);
-        let each: f64 = program.steps.iter().map(|step| seconds(step.kind)).sum();
+        let architecture = Architecture::from(program);
+        let groups = inferences.div_ceil(architecture.batch());
+        let statement = StatementShape::new(&architecture, groups * architecture.batch());
         Estimate {
             kind: proof,
             steps: program.steps.len() * groups,
             seconds: each * groups as f64,
             compress,
             bytes,
-            proof: proof_bytes(proof, &constraints, opened, &statement, table),
+            proof: about_bytes(&architecture, &statement)
+                + proof_bytes(proof, &constraints, (variables, opened)),
             gas: (proof == ProofKind::Groth16)
                 .then(|| gas(constraints.len(), opened, statement.elements())),
             constraints,
@@ -246,36 +180,33 @@ impl Measured {
     }
 }
 
-/// Seconds of a Spartan proof.
-fn spartan_seconds(constraints: usize, table: f64) -> f64 {
-    0.5 + INSTANCE_SECONDS * constraints as f64 + OPENING_SECONDS * table.max(constraints as f64)
+/// Bytes of what a proof is about: the architecture and the statement.
+fn about_bytes(architecture: &Architecture, statement: &StatementShape) -> u64 {
+    let activations = statement.inferences * (statement.input.length + statement.output.length);
+    // An integer of more than 7 bits and a sign takes three bytes.
+    let width = if statement.input.bits <= 8 { 1 } else { 3 };
+    encoded_length(architecture).unwrap_or(0) + (width * activations) as u64
 }
 
-/// Bytes of a proof's file.
+/// Bytes of the proof itself.
 fn proof_bytes(
     proof: ProofKind,
     constraints: &[usize],
-    opened: usize,
-    statement: &StatementShape,
-    table: f64,
+    (variables, opened): (usize, usize),
 ) -> u64 {
-    let activations = statement.inferences * (statement.input.length + statement.output.length);
-    // An integer beyond 7 bits takes three bytes.
-    let width = if statement.input.bits <= 8 { 1 } else { 3 };
-    let about = 100 + 100 * constraints.len() + width * activations;
     let kinds = constraints.len();
-    let proof = match proof {
+    let bytes = match proof {
         // Two segments and the error of every running instance, the last instance, the accumulator.
         ProofKind::Folded => {
             let rows: usize = constraints.iter().sum();
             let largest = constraints.iter().max().copied().unwrap_or(0);
             let cyclefold = 120_000;
-            cyclefold + 35 * (2 * rows + largest) + 32 * table as usize
+            cyclefold + 35 * (2 * rows + largest) + (32 << variables.min(32))
         }
         ProofKind::Spartan => 5_200 + 2_500 * kinds + 100 * opened,
         ProofKind::Groth16 => 32 * proof_words(kinds, opened),
     };
-    (about + proof) as u64
+    bytes as u64
 }
 
 /// Words of the proof that a contract takes: commitments of two words each, the point, and 34 more.
@@ -343,45 +274,6 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Peaks in megabytes, measured with `prove --json` on Linux: kind of proof, constraints of all
-    /// kinds, variables of the weights, points of the key.
-    const PEAKS: [(ProofKind, usize, usize, usize, f64); 17] = [
-        (ProofKind::Folded, 24_700, 8, 15, 105.0),
-        (ProofKind::Folded, 47_955, 7, 15, 176.9),
-        (ProofKind::Folded, 55_109, 13, 15, 192.6),
-        (ProofKind::Folded, 59_875, 15, 15, 205.9),
-        (ProofKind::Folded, 83_558, 17, 17, 304.2),
-        (ProofKind::Folded, 86_289, 20, 20, 439.4),
-        (ProofKind::Folded, 91_153, 21, 21, 652.0),
-        (ProofKind::Spartan, 24_700, 8, 15, 150.0),
-        (ProofKind::Spartan, 47_955, 7, 15, 249.5),
-        (ProofKind::Spartan, 55_109, 13, 15, 267.9),
-        (ProofKind::Spartan, 59_875, 15, 15, 277.3),
-        (ProofKind::Spartan, 86_289, 20, 20, 673.3),
-        (ProofKind::Spartan, 83_558, 17, 17, 358.9),
-        (ProofKind::Spartan, 91_153, 21, 21, 1_057.2),
-        (ProofKind::Groth16, 24_700, 8, 15, 1_626.5),
-        (ProofKind::Groth16, 55_350, 13, 15, 1_774.8),
-        (ProofKind::Groth16, 86_289, 20, 20, 1_936.0),
-    ];
-
-    #[test]
-    fn the_memory_model_covers_measured_peaks() {
-        for (kind, rows, variables, points, measured) in PEAKS {
-            let model = match kind {
-                ProofKind::Folded => FOLDED,
-                ProofKind::Spartan => SPARTAN,
-                ProofKind::Groth16 => GROTH16,
-            };
-            let predicted = model.bytes(rows, variables, power_of_two(points)) as f64 / 1e6;
-            let ratio = predicted / measured;
-            assert!(
-                (1.0..1.25).contains(&ratio),
-                "{kind:?} {rows}: {predicted} for {measured}"
-            );
-        }
-    }
 
     /// Gas of runs in the embedded machine, see `docs/gas.md`: kinds, variables, elements.
     #[test]

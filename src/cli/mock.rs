@@ -1,11 +1,12 @@
 //! `foldnet mock`: the integer network, and every constraint of every step, without proving.
 
 use super::args::Mock;
-use super::output::Report;
+use super::output::{Report, first_values};
 use super::prove::quantised;
 use super::{Rejected, check_outputs, open_program};
 use crate::model::quantise::class;
 use crate::program::{Program, ProgramStep};
+use crate::session::Architecture;
 use anyhow::Context;
 use foldnet_gadgets::hash::HashConstants;
 use foldnet_layers::check;
@@ -30,7 +31,7 @@ pub(super) fn run(options: &Mock) -> anyhow::Result<()> {
         options.saturate,
     )?;
     let padded = outline.input.pad("input", &input)?;
-    let batch = outline.kinds.first().map_or(1, |kind| kind.batch);
+    let batch = Architecture::from(outline).batch();
     let mut report = Report::default();
     let mut live = vec![padded.repeat(batch)];
     let mut failed = Vec::new();
@@ -47,7 +48,7 @@ pub(super) fn run(options: &Mock) -> anyhow::Result<()> {
     output.truncate(outline.output.length);
     report.number("steps", "steps", outline.steps.len());
     report.number("constraints checked", "constraints", constraints);
-    report.line("output", format_args!("{output:?}"));
+    report.line("output", first_values(&output));
     report.value("output", output.clone());
     report.number("prediction", "prediction", class(&output));
     report.number("failed", "failed", failed.len());

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Width of the labels.
 const LABEL: usize = 22;
 
+/// Most values of a tensor that are shown.
+const SHOWN: usize = 16;
+
 /// The results of a command: lines for people, and the same numbers for programs.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -107,6 +110,16 @@ pub fn line(text: &str) -> anyhow::Result<()> {
     writeln!(output, "{text}")
         .and_then(|()| output.flush())
         .context("cannot write to standard output")
+}
+
+/// The first values of a tensor for people, and how many there are when these are not all.
+pub fn first_values(values: &[i64]) -> String {
+    let first: Vec<String> = values.iter().take(SHOWN).map(ToString::to_string).collect();
+    if values.len() > SHOWN {
+        format!("[{}, ...], {} values", first.join(", "), values.len())
+    } else {
+        format!("[{}]", first.join(", "))
+    }
 }
 
 /// Bytes for people.

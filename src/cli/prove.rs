@@ -2,7 +2,7 @@
 
 use super::args::{ProofKind, Prove};
 use super::estimate::Estimate;
-use super::output::{self, Report};
+use super::output::{self, Report, first_values};
 use super::private::{self, Blinds};
 use super::progress::TerminalProgress;
 use super::runs::{Kept, Prover, check_statement};
@@ -13,7 +13,7 @@ use crate::memory::peak_resident_bytes;
 use crate::model::quantise::class;
 use crate::model::{OutOfRange, json};
 use crate::program::Tensor;
-use crate::session::{Session, Timing};
+use crate::session::{Architecture, Session, Timing};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
 use std::path::Path;
@@ -44,7 +44,12 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
     let kept = Kept::open(keep)?;
     let program = open_program(&options.model)?;
     let outline = program.outline();
-    check_statement(outline, (options.proof, private.sides()), 1)?;
+    let architecture = Architecture::from(outline);
+    check_statement(
+        outline,
+        (options.proof, private.sides()),
+        architecture.batch(),
+    )?;
     let (path, bits) = (&options.input, outline.bits);
     let input = quantised(path, &outline.input, bits, options.saturate);
     let input = private.conceal(input)?;
@@ -63,14 +68,18 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
         kind: options.proof,
         context: options.context.unwrap_or_default(),
     };
-    let made = prover.prove(&[input], kept, &options.output, &mut progress)?;
+    let inputs = architecture.fill_steps(vec![input]);
+    let made = prover.prove(&inputs, kept, &options.output, &mut progress)?;
 
     let mut report = Report::default();
     report.number("model id", "model_id", show_model_id(&committed.model));
-    if let [inference] = made.inferences.as_slice() {
+    if inputs.len() > 1 {
+        report.number("repeated inputs", "repeated", inputs.len() - 1);
+    }
+    if let Some(inference) = made.inferences.first() {
         // What is private reaches no terminal and no file but the opening.
         if let Some(output) = inference.output.values() {
-            report.line("output", format_args!("{output:?}"));
+            report.line("output", first_values(output));
             report.number("prediction", "prediction", class(output));
         }
         report.value("output", private::value(&inference.output));

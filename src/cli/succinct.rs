@@ -261,7 +261,7 @@ pub(super) fn verifying_key(
         return Ok(key);
     }
     let key = Groth16Cache::new(decider, cache)
-        .verifying()
+        .verifying(decider)
         .map_err(Error::from)?;
     key.context(
         "there is no verifying key for this architecture here; give the one that you trust with \

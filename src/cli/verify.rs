@@ -2,7 +2,7 @@
 
 use super::args::{ModelId, Verify};
 use super::batch::input_files;
-use super::output::{self, Report};
+use super::output::{self, Report, first_values};
 use super::private::{self, Blinds, check_sides, known, read_openings};
 use super::progress::TerminalProgress;
 use super::prove::quantised;
@@ -23,9 +23,6 @@ use foldnet_gadgets::cycle::Bn254;
 use rand_core::OsRng;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// Most values of a vector that are shown.
-const SHOWN: usize = 10;
 
 /// Most inferences that are shown.
 const SHOWN_INFERENCES: usize = 3;
@@ -146,6 +143,7 @@ fn given_inputs(options: &Verify, proof: &Proof) -> anyhow::Result<Option<Vec<Ve
         .iter()
         .map(|file| quantised(file, input, *bits, options.saturate))
         .collect::<anyhow::Result<_>>()?;
+    let values = proof.architecture().fill_steps(values);
     output::note(format_args!(
         "{}: rounded with the scale {:.6}, from the {}",
         place.display(),
@@ -299,13 +297,7 @@ fn show(shown: &Shown, scale: f64) -> String {
             return format!("private: commitment {commitment}");
         }
     };
-    let first: Vec<String> = values.iter().take(SHOWN).map(ToString::to_string).collect();
-    let rest = if values.len() > SHOWN { ", ..." } else { "" };
-    format!(
-        "[{}{rest}], {} values, each times {scale:.6}",
-        first.join(", "),
-        values.len()
-    )
+    format!("{}, each times {scale:.6}", first_values(values))
 }
 
 /// Prints the id of a program.

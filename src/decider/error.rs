@@ -35,6 +35,19 @@ pub enum DeciderError {
         /// What is wrong with it.
         source: foldnet_compress::groth16::Error,
     },
+    /// A file of a Groth16 key or circuit is under the name of another.
+    #[error(
+        "{} is of circuit {got}, and its name stands for {expected}; delete it to have it made again",
+        path.display()
+    )]
+    Misnamed {
+        /// The file.
+        path: PathBuf,
+        /// What the name stands for.
+        expected: String,
+        /// What the file says.
+        got: String,
+    },
     /// The proving key of a verifying key is missing.
     #[error(
         "{} has no proving key beside it; put that file back, or delete this one to have another \

@@ -3,8 +3,11 @@
 //! These files belong together: the circuit, the proving key, the verifying key, and the name of the
 //! circuit for those who only verify. Their own name is a digest of everything that fixes the circuit:
 //! its version, `pp`, which binds shapes and commitment keys, the number of inferences, which sides of
-//! them are private, and the packing of inputs and outputs. A proving key names its circuit by digest, so that files that do not belong
-//! together are refused.
+//! them are private, and the packing of inputs and outputs. It is the whole SHA-256, since proofs choose
+//! what is digested: a shorter one could be made to collide, and the key of another circuit used.
+//!
+//! The name of the circuit is kept as a line of text that ends in the digest of the files' own name.
+//! Circuit and keys are compared with it, so that a file under the wrong name is refused.
 
 use crate::decider::circuit::VERSION;
 use crate::decider::error::DeciderError;
@@ -12,7 +15,9 @@ use crate::decider::groth16::Decider;
 use crate::decider::statement::Packing;
 use crate::files::{self, Access, hex};
 use crate::progress::{Progress, Stage};
-use foldnet_compress::groth16::{ProvingKey, Shape, VerifyingKey, import_zkey};
+use foldnet_compress::groth16::{
+    Error as Groth16Error, ProvingKey, Shape, VerifyingKey, import_zkey,
+};
 use foldnet_gadgets::field::to_bytes;
 use foldnet_gadgets::step::StepCircuit;
 use halo2curves::bn256::Fr;
@@ -38,7 +43,7 @@ pub struct Groth16Keys {
 #[derive(Clone, Debug)]
 pub struct Groth16Cache<'a> {
     directory: Option<&'a Path>,
-    name: String,
+    digest: String,
 }
 
 impl<'a> Groth16Cache<'a> {
@@ -63,62 +68,86 @@ impl<'a> Groth16Cache<'a> {
             hasher.update(side.name());
         }
         let digest: [u8; 32] = hasher.finalize().into();
-        let name = hex(digest.get(..8).unwrap_or_default());
-        Groth16Cache { directory, name }
+        Groth16Cache {
+            directory,
+            digest: hex(&digest),
+        }
     }
 
     /// The file of a part: `circuit`, `proving`, `verifying` or `name`.
     pub fn path(&self, part: &str) -> Option<PathBuf> {
-        let name = format!("groth16-{}.{part}", self.name);
+        let name = format!("groth16-{}.{part}", self.digest);
         self.directory.map(|directory| directory.join(name))
     }
 
     /// The circuit, from its file or synthesised.
     ///
     /// # Errors
-    /// Those of synthesis; [`DeciderError::Key`] for a file that cannot be used.
+    /// Those of synthesis; [`DeciderError::Key`] for a file that cannot be used,
+    /// [`DeciderError::Misnamed`] for one of another circuit.
     pub fn shape<S: StepCircuit<Fr>>(
         &self,
         decider: &Decider<'_, S>,
     ) -> Result<Shape, DeciderError> {
         let path = self.path("circuit");
-        if let Some(path) = path.as_deref().filter(|path| path.exists()) {
-            return Shape::load(path).map_err(about(path));
+        let kept = path.as_deref().filter(|path| path.exists());
+        if let (Some(path), Some(expected)) = (kept, self.kept_name()?) {
+            let shape = Shape::load(path).map_err(about(path))?;
+            check_name(path, &expected, &shape.digest().to_string())?;
+            return Ok(shape);
         }
         let shape = decider.shape()?;
         if let Some(path) = path.as_deref() {
-            create_directory(self.directory)?;
+            self.keep_name(&shape.digest().to_string())?;
             shape.save(path).map_err(about(path))?;
         }
         Ok(shape)
     }
 
-    /// The name of the circuit: what a verifying key of unknown origin is compared with. It is
-    /// synthesised once and kept as a line of text, since verifiers need no more of it.
+    /// The name of the circuit: what a verifying key is compared with. It is synthesised once and kept
+    /// as a line of text, since verifiers need no more of it.
     ///
     /// # Errors
-    /// Those of synthesis; [`DeciderError::File`] when the line cannot be read or written.
+    /// Those of synthesis; [`DeciderError::File`] when the line cannot be read or written,
+    /// [`DeciderError::Misnamed`] when it is under the name of another.
     pub fn circuit<S: StepCircuit<Fr>>(
         &self,
         decider: &Decider<'_, S>,
     ) -> Result<String, DeciderError> {
-        let path = self.path("name");
-        if let Some(path) = path.as_deref().filter(|path| path.exists()) {
-            let bytes = files::read_bytes(path, LARGEST_NAME)?;
-            return Ok(String::from_utf8_lossy(&bytes).trim().to_owned());
+        if let Some(name) = self.kept_name()? {
+            return Ok(name);
         }
         let name = decider.shape()?.digest().to_string();
-        if let Some(path) = path.as_deref() {
-            create_directory(self.directory)?;
-            files::write_bytes(path, Access::Public, format!("{name}\n").as_bytes())?;
-        }
+        self.keep_name(&name)?;
         Ok(name)
+    }
+
+    /// The name of the circuit, if it is kept.
+    fn kept_name(&self) -> Result<Option<String>, DeciderError> {
+        let Some(path) = self.path("name").filter(|path| path.exists()) else {
+            return Ok(None);
+        };
+        let bytes = files::read_bytes(&path, LARGEST_NAME)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let (name, digest) = text.trim().split_once(' ').unwrap_or_default();
+        check_name(&path, &self.digest, digest)?;
+        Ok(Some(name.to_owned()))
+    }
+
+    fn keep_name(&self, name: &str) -> Result<(), DeciderError> {
+        let Some(path) = self.path("name") else {
+            return Ok(());
+        };
+        create_directory(self.directory)?;
+        let line = format!("{name} {}\n", self.digest);
+        Ok(files::write_bytes(&path, Access::Public, line.as_bytes())?)
     }
 
     /// The keys, from their files or made for development.
     ///
     /// # Errors
-    /// Those of [`Self::shape`] and of set-up; [`DeciderError::Key`] for a file that cannot be used.
+    /// Those of [`Self::shape`] and of set-up; [`DeciderError::Key`] for a file that cannot be used,
+    /// [`DeciderError::Misnamed`] for one of another circuit.
     pub fn load_or_create<S: StepCircuit<Fr>, R: RngCore + CryptoRng>(
         &self,
         decider: &Decider<'_, S>,
@@ -148,7 +177,14 @@ impl<'a> Groth16Cache<'a> {
         let Some(path) = self.path("proving").filter(|path| path.exists()) else {
             return Ok(None);
         };
-        let key = ProvingKey::load(&path, shape).map_err(about(&path))?;
+        let key = ProvingKey::load(&path, shape).map_err(|error| match error {
+            Groth16Error::Circuit { expected, got } => DeciderError::Misnamed {
+                path: path.clone(),
+                expected: expected.to_string(),
+                got: got.to_string(),
+            },
+            error => about(&path)(error),
+        })?;
         if let Some(path) = self.path("verifying").filter(|path| !path.exists()) {
             key.verifying_key().save(&path).map_err(about(&path))?;
         }
@@ -206,12 +242,31 @@ impl<'a> Groth16Cache<'a> {
     /// The verifying key, if it was made or imported here.
     ///
     /// # Errors
-    /// [`DeciderError::Key`] for a file that cannot be used.
-    pub fn verifying(&self) -> Result<Option<VerifyingKey>, DeciderError> {
-        let path = self.path("verifying").filter(|path| path.exists());
-        path.map(|path| VerifyingKey::load(&path).map_err(about(&path)))
-            .transpose()
+    /// Those of [`Self::circuit`]; [`DeciderError::Key`] for a file that cannot be used,
+    /// [`DeciderError::Misnamed`] for one of another circuit.
+    pub fn verifying<S: StepCircuit<Fr>>(
+        &self,
+        decider: &Decider<'_, S>,
+    ) -> Result<Option<VerifyingKey>, DeciderError> {
+        let Some(path) = self.path("verifying").filter(|path| path.exists()) else {
+            return Ok(None);
+        };
+        let key = VerifyingKey::load(&path).map_err(about(&path))?;
+        check_name(&path, &self.circuit(decider)?, &key.circuit().to_string())?;
+        Ok(Some(key))
     }
+}
+
+/// A file holds what its name stands for.
+fn check_name(path: &Path, expected: &str, got: &str) -> Result<(), DeciderError> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(DeciderError::Misnamed {
+        path: path.to_path_buf(),
+        expected: expected.into(),
+        got: got.into(),
+    })
 }
 
 fn create_directory(directory: Option<&Path>) -> Result<(), DeciderError> {
@@ -225,7 +280,7 @@ fn create_directory(directory: Option<&Path>) -> Result<(), DeciderError> {
 }
 
 /// Puts the name of a file to an error about it.
-fn about(path: &Path) -> impl FnOnce(foldnet_compress::groth16::Error) -> DeciderError {
+fn about(path: &Path) -> impl FnOnce(Groth16Error) -> DeciderError {
     let path = path.to_path_buf();
     move |source| DeciderError::Key { path, source }
 }

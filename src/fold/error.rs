@@ -42,6 +42,15 @@ pub enum FoldError {
         /// Which value.
         what: &'static str,
     },
+    /// A statement with private sides about a proof that shows its witnesses.
+    #[error(
+        "the statement says that the {sides} of the inferences is private, and a folded proof shows \
+         every value; ask for a `spartan` or `groth16` proof"
+    )]
+    Shows {
+        /// The private sides.
+        sides: &'static str,
+    },
     /// A step kind that the program does not have.
     #[error("step kind {got} of a program with {kinds} kinds; the data belong to another program")]
     Kind {

@@ -25,14 +25,20 @@ pub struct Statement<F> {
 /// Accepts iff the run proves the statement: `z_0` and the end state, the state hash, `alpha`, the
 /// last instance, every running instance, the CycleFold instance and the accumulated claim.
 ///
+/// What is verified holds witnesses: a statement with private sides is refused.
+///
 /// # Errors
-/// [`FoldError::Statement`] and [`FoldError::Unsatisfied`] reject; the others say that the data do
-/// not fit the parameters.
+/// [`FoldError::Shows`], [`FoldError::Statement`] and [`FoldError::Unsatisfied`] reject; the others say
+/// that the data do not fit the parameters.
 pub fn verify<C: Cycle, S: StepCircuit<C::F>>(
     params: &Params<C, S>,
     proof: &Recursion<C>,
     statement: &Statement<C::F>,
 ) -> Result<(), FoldError> {
+    if statement.sides != Sides::PUBLIC {
+        let sides = statement.sides.name();
+        return Err(FoldError::Shows { sides });
+    }
     check_statement(params, proof, statement)?;
     check_hashes(params, proof)?;
     check_instances(params, proof)?;

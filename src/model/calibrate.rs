@@ -191,6 +191,25 @@ pub struct Calibration {
 }
 
 impl Calibration {
+    /// Scales for a plan without samples: the largest magnitudes on made-up inputs, and 1 where those
+    /// give no scale. They say nothing about real inputs.
+    ///
+    /// # Errors
+    /// [`ModelError::NoSamples`], [`ModelError::InputLength`], and those of [`FloatGraph::check`].
+    pub(super) fn made_up(graph: &FloatGraph, inputs: &[Vec<f32>]) -> Result<Self, ModelError> {
+        graph.check()?;
+        check_samples(graph, inputs)?;
+        let classes = Classes::new(graph);
+        let most = magnitudes(graph, &classes, inputs)?;
+        let usable = |most: &f64| if most.is_normal() { *most } else { 1.0 };
+        let of_class = |tensor| most.get(classes.of(tensor)).map_or(1.0, usable);
+        let thresholds = (0..most.len()).map(of_class).collect();
+        Ok(Calibration {
+            classes,
+            thresholds,
+        })
+    }
+
     /// Runs the graph on every sample.
     ///
     /// The class of the output takes the largest magnitude by every method: which output is the
@@ -255,8 +274,29 @@ fn check_samples(graph: &FloatGraph, samples: &[Vec<f32>]) -> Result<(), ModelEr
     }
 }
 
-/// The largest magnitude of every class, at the class's place.
+/// The largest magnitude of every class, at the class's place: one that gives a scale.
 fn largest(
+    graph: &FloatGraph,
+    classes: &Classes,
+    samples: &[Vec<f32>],
+) -> Result<Vec<f64>, ModelError> {
+    let most = magnitudes(graph, classes, samples)?;
+    for tensor in (0..most.len()).filter(|&tensor| classes.of(tensor) == tensor) {
+        let got = most.get(tensor).copied().unwrap_or(0.0);
+        if !got.is_normal() {
+            let node = tensor.checked_sub(1).and_then(|at| graph.nodes.get(at));
+            let tensor = node.map_or_else(
+                || "the input".into(),
+                |node| format!("the output of node `{}`", node.name),
+            );
+            return Err(ModelError::Range { tensor, got });
+        }
+    }
+    Ok(most)
+}
+
+/// The largest magnitude of every class, at the class's place; infinite where a value is not finite.
+fn magnitudes(
     graph: &FloatGraph,
     classes: &Classes,
     samples: &[Vec<f32>],
@@ -289,17 +329,6 @@ fn largest(
         let step = graph.given_step(tensor).unwrap_or(0.0);
         if let Some(slot) = most.get_mut(classes.of(tensor)) {
             *slot = slot.max(step);
-        }
-    }
-    for tensor in (0..most.len()).filter(|&tensor| classes.of(tensor) == tensor) {
-        let got = most.get(tensor).copied().unwrap_or(0.0);
-        if !got.is_normal() {
-            let node = tensor.checked_sub(1).and_then(|at| graph.nodes.get(at));
-            let tensor = node.map_or_else(
-                || "the input".into(),
-                |node| format!("the output of node `{}`", node.name),
-            );
-            return Err(ModelError::Range { tensor, got });
         }
     }
     Ok(most)

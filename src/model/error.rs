@@ -496,21 +496,6 @@ pub enum ModelError {
         /// Largest value of the range.
         high: f64,
     },
-    /// A quantised input value does not fit the activation width.
-    #[error(
-        "quantised input value {index} is {value}, outside [{low}, {high}]; quantise the input \
-         with the network's own scale"
-    )]
-    OutsideBits {
-        /// Position of the value.
-        index: usize,
-        /// The value.
-        value: i64,
-        /// Least value of the range.
-        low: i64,
-        /// Largest value of the range.
-        high: i64,
-    },
     /// The layers of an integer network do not fit together.
     #[error(
         "layer `{layer}`: expected {expected} {what}, got {got}; the network was put together \
@@ -525,21 +510,6 @@ pub enum ModelError {
         expected: usize,
         /// The number found.
         got: usize,
-    },
-    /// The clamp of a layer is not a range of the activation width that contains zero.
-    #[error(
-        "layer `{layer}`: clamp [{low}, {high}] does not contain 0 or exceeds {bits} bits; use \
-         the full signed range or its non-negative part"
-    )]
-    Clamp {
-        /// The layer.
-        layer: String,
-        /// Lower end.
-        low: i64,
-        /// Upper end.
-        high: i64,
-        /// Activation width.
-        bits: u32,
     },
     /// Accumulators could exceed 64-bit integers.
     #[error(
@@ -581,11 +551,22 @@ pub enum ModelError {
     },
     /// The network has too many different layers.
     #[error(
-        "no cut of the network has at most {most} step kinds; raise the bound on step \
-         polynomials, or make hidden layers of one width"
+        "no cut of the network has at most {most} step kinds; allow larger steps \
+         (--step-variables, up to 22), or make hidden layers of one width"
     )]
     TooManyKinds {
         /// Kinds allowed.
+        most: usize,
+    },
+    /// All plans have kinds with too many constraints.
+    #[error(
+        "the smallest plan of the network has {least} constraints in all its step kinds, and at most \
+         {most} are allowed; lower --batch, or compile for a proof that allows more (--proof spartan)"
+    )]
+    TooManyConstraints {
+        /// Constraints of the plan that has fewest.
+        least: usize,
+        /// Constraints allowed.
         most: usize,
     },
     /// A plan and a network do not belong together.

@@ -7,7 +7,7 @@
 //! * [`calibrate`], [`quantise`]: scales from samples, [`FloatGraph`] to [`IntegerGraph`].
 //! * [`report`]: how well the integers follow the floats.
 //! * [`network`]: the integer network and its evaluator, which define what is proven.
-//! * [`integer`]: chains of dense integer layers, and the bounds that all integers have.
+//! * [`integer`]: the bounds that all integers have, and the rounding of inputs.
 //! * [`plan`]: the cut into steps and step kinds.
 //! * [`random`]: deep random networks for benchmarks.
 //!
@@ -33,7 +33,7 @@ pub use calibrate::{Calibration, Method};
 pub use error::ModelError;
 pub use graph::{FloatGraph, FloatNode, FloatOp};
 pub use inspect::Inspection;
-pub use integer::{Evaluation, IntegerDense, IntegerNetwork, OutOfRange, QuantisedInput};
+pub use integer::{OutOfRange, QuantisedInput};
 pub use json::Samples;
 pub use network::{Evaluator, IntegerGraph, IntegerNode};
 pub use plan::{CostModel, Plan, PlanOptions, PlannedStep};

@@ -6,13 +6,10 @@
 //! nothing else.
 
 use super::error::ModelError;
-use super::integer::{IntegerDense, IntegerNetwork};
 use foldnet_gadgets::step::WeightTable;
-use foldnet_layers::bounds::accumulator_bits;
 use foldnet_layers::graph::{self, GraphShape, GraphTrace, Node};
 use foldnet_layers::layer::Layer;
-use foldnet_layers::requantise::Requantise;
-use foldnet_layers::{Linear, pack, required_variables, tensor};
+use foldnet_layers::{pack, required_variables};
 use ndarray::{Array1, Array2};
 
 /// A quantised network.
@@ -151,43 +148,5 @@ impl Evaluator {
     pub fn output(&self, input: &[i64]) -> Result<Vec<i64>, foldnet_layers::LayerError> {
         let trace = graph::evaluate(&self.shape, &self.table, &[input.to_vec()])?;
         Ok(trace.outputs(&self.shape).concat())
-    }
-}
-
-impl From<&IntegerGraph> for IntegerGraph {
-    fn from(graph: &IntegerGraph) -> Self {
-        graph.clone()
-    }
-}
-
-impl From<&IntegerNetwork> for IntegerGraph {
-    /// The chain of dense layers as a graph, with exact accumulator bounds.
-    fn from(network: &IntegerNetwork) -> Self {
-        // The same for every layer, so that networks of equal shapes share an architecture more often.
-        let range = tensor::range(network.bits);
-        let node = |(index, layer): (usize, &IntegerDense)| {
-            let (outputs, inputs) = layer.weights.dim();
-            let bound = accumulator_bits(&layer.weights, &layer.bias, range.0, range.1);
-            let requantise = Requantise {
-                shift: layer.shift,
-                low: layer.low,
-                high: layer.high,
-                accumulator_bits: bound,
-            };
-            IntegerNode {
-                name: layer.name.clone(),
-                layer: Linear::dense(inputs, outputs, requantise).into(),
-                operands: vec![index],
-                weights: Some((layer.weights.clone(), layer.bias.clone())),
-                scale: network.output_scale,
-            }
-        };
-        IntegerGraph {
-            bits: network.bits,
-            input_len: network.input_len(),
-            input_scale: network.input_scale,
-            nodes: network.layers.iter().enumerate().map(node).collect(),
-            output: network.layers.len(),
-        }
     }
 }

@@ -5,14 +5,28 @@
 
 use super::calibrate::{Calibration, Method};
 use super::error::ModelError;
-use super::graph::FloatGraph;
+use super::graph::{FloatGraph, FloatOp};
 use super::integer::{ACTIVATION_BITS, MAX_SHIFT};
-use super::lower::{Cuts, least_bits, lower};
+use super::lower::{Cuts, Lowered, least_bits, lower};
 use super::network::IntegerGraph;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore, SeedableRng};
 
 /// The factor by which the scale of the logits grows while they saturate, and how often it may.
 const LOGIT_MARGIN: f64 = 1.05;
 const LOGIT_ATTEMPTS: usize = 8;
+
+/// Ranges of the inputs that [`Quantised::without_samples`] makes up, in the order in which they are
+/// tried: normalised values, shares, pixels, small values.
+const MADE_UP_RANGES: [&[[f32; 2]]; 4] = [
+    &[[-1.0, 1.0], [0.0, 1.0]],
+    &[[0.0, 1.0]],
+    &[[0.0, 255.0]],
+    &[[-0.01, 0.01]],
+];
+
+/// How many inputs are made up in each range.
+const MADE_UP_INPUTS: usize = 6;
 
 /// Choices of quantisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,6 +122,33 @@ impl Quantised {
         })
     }
 
+    /// A network of about the size that [`Self::new`] gives, for plans of models whose samples are not at
+    /// hand. Its scales come from made-up inputs, so that its values are of no use: only widths of
+    /// accumulators, and with them constraints, differ from those of a network with real samples.
+    ///
+    /// # Errors
+    /// Those of [`FloatGraph::check`], and what a layer cannot represent at any of the scales tried.
+    pub fn without_samples(
+        float: &FloatGraph,
+        options: &QuantiseOptions,
+    ) -> Result<Self, ModelError> {
+        let mut first = None;
+        for ranges in MADE_UP_RANGES {
+            let inputs = if float.takes_integers() {
+                made_up_indices(float)
+            } else {
+                made_up_inputs(float.input_len(), ranges)
+            };
+            let lowered = Calibration::made_up(float, &inputs)
+                .and_then(|calibration| lower(float, &calibration, options));
+            match lowered {
+                Ok(Lowered { graph, cuts }) => return Ok(Quantised { graph, cuts }),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(first.unwrap_or(ModelError::NoSamples))
+    }
+
     /// Whether the model itself gives the scale of its output.
     fn is_given(&self, float: &FloatGraph) -> bool {
         let node = float
@@ -131,6 +172,32 @@ impl Quantised {
             }),
         }
     }
+}
+
+/// Uniform inputs in ranges; the same every time.
+fn made_up_inputs(length: usize, ranges: &[[f32; 2]]) -> Vec<Vec<f32>> {
+    let mut random = ChaCha20Rng::seed_from_u64(1);
+    let mut input = |[low, high]: [f32; 2]| -> Vec<f32> {
+        let mut value = || (random.next_u32() >> 8) as f32 / (1u32 << 24) as f32;
+        (0..length).map(|_| low + (high - low) * value()).collect()
+    };
+    let ranges = ranges.iter().flat_map(|&range| [range; MADE_UP_INPUTS]);
+    ranges.map(&mut input).collect()
+}
+
+/// Indices that every table has, each in turn at every position.
+fn made_up_indices(float: &FloatGraph) -> Vec<Vec<f32>> {
+    let rows = float.nodes.iter().filter_map(|node| match &node.op {
+        FloatOp::OneHot(rows) => Some(rows.columns),
+        _ => None,
+    });
+    let rows = rows.min().unwrap_or(1).clamp(1, MADE_UP_INPUTS);
+    let input = |first: usize| {
+        let indices = (0..float.input_len()).map(|position| (first + position) % rows);
+        // Exact: below the number of inputs.
+        indices.map(|index| index as f32).collect()
+    };
+    (0..rows).map(input).collect()
 }
 
 /// The class that a network's outputs name: the first largest of several, and for a single output,

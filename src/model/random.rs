@@ -6,7 +6,11 @@
 //! spread, so that about half of the units stay active and outputs still depend on the input.
 
 use super::error::ModelError;
-use super::integer::{IntegerDense, IntegerNetwork, full_range};
+use super::integer::full_range;
+use super::network::{IntegerGraph, IntegerNode};
+use foldnet_layers::Linear;
+use foldnet_layers::bounds::accumulator_bits;
+use foldnet_layers::requantise::Requantise;
 use ndarray::{Array1, Array2};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -21,31 +25,45 @@ const SPREADS: f64 = 3.0;
 /// 8-bit activations and shift 16. Equal arguments give equal networks on every machine.
 ///
 /// # Errors
-/// [`ModelError::NoLayers`] when `depth` or `width` is 0, and those of [`IntegerNetwork::check`].
-pub fn network(depth: usize, width: usize, seed: u64) -> Result<IntegerNetwork, ModelError> {
+/// [`ModelError::NoLayers`] when `depth` or `width` is 0, and those of [`IntegerGraph::check`].
+pub fn network(depth: usize, width: usize, seed: u64) -> Result<IntegerGraph, ModelError> {
     if depth == 0 || width == 0 {
         return Err(ModelError::NoLayers);
     }
     let mut random = ChaCha20Rng::seed_from_u64(seed);
     let mut probes: Vec<Vec<i64>> = (0..PROBES).map(|_| input(width, &mut random)).collect();
-    let mut layers = Vec::with_capacity(depth);
+    let mut nodes = Vec::with_capacity(depth);
     for position in 0..depth {
-        let layer = normalised_layer(position, position + 1 == depth, &probes, &mut random);
+        let node = normalised_layer(position, position + 1 == depth, &probes, &mut random);
+        let alone = IntegerNode {
+            operands: vec![0],
+            ..node.clone()
+        };
+        let layer = chain(width, vec![alone]);
+        let evaluator = layer.evaluator()?;
         for probe in &mut probes {
-            let accumulators = layer.accumulate(probe)?;
-            *probe = accumulators.iter().map(|&y| layer.requantise(y)).collect();
+            let output = evaluator.output(probe);
+            *probe = output.map_err(|error| layer.layer_error(error))?;
         }
-        layers.push(layer);
+        nodes.push(node);
     }
-    let scale = 1.0 / full_range(BITS).1 as f64;
-    let network = IntegerNetwork {
+    Ok(chain(width, nodes))
+}
+
+/// A network whose last node is the output.
+fn chain(input_len: usize, nodes: Vec<IntegerNode>) -> IntegerGraph {
+    IntegerGraph {
         bits: BITS,
-        input_scale: scale,
-        layers,
-        output_scale: scale,
-    };
-    network.check()?;
-    Ok(network)
+        input_len,
+        input_scale: scale(),
+        output: nodes.len(),
+        nodes,
+    }
+}
+
+/// The scale at which activations lie between -1 and 1.
+fn scale() -> f64 {
+    1.0 / full_range(BITS).1 as f64
 }
 
 /// A random input of `width` 8-bit integers.
@@ -66,7 +84,7 @@ fn normalised_layer(
     last: bool,
     probes: &[Vec<i64>],
     random: &mut impl RngCore,
-) -> IntegerDense {
+) -> IntegerNode {
     let width = probes.first().map_or(0, Vec::len);
     let (low, high) = full_range(BITS);
     let target = high as f64 / SPREADS * f64::from(1u32 << SHIFT);
@@ -82,14 +100,19 @@ fn normalised_layer(
         }
         *bias = (-mean * factor).round() as i64;
     }
-    let low = if last { low } else { 0 };
-    IntegerDense {
-        name: format!("layer {position}"),
-        weights,
-        bias,
+    // The bound for any activation as input, so that layers of equal sizes are of one kind more often.
+    let requantise = Requantise {
         shift: SHIFT,
-        low,
+        low: if last { low } else { 0 },
         high,
+        accumulator_bits: accumulator_bits(&weights, &bias, low, high),
+    };
+    IntegerNode {
+        name: format!("layer {position}"),
+        layer: Linear::dense(width, width, requantise).into(),
+        operands: vec![position],
+        weights: Some((weights, bias)),
+        scale: scale(),
     }
 }
 

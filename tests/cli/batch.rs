@@ -1,6 +1,6 @@
 //! Many inputs of one model: one proof each, one proof for all, and comparing them.
 
-use crate::checkpoints::{WIDTH, deep};
+use crate::checkpoints::{WIDTH, deep, deep_batch};
 use crate::{ACCEPTED, Place, REJECTED, Ran, UNDECIDED};
 use foldnet::model::random;
 use foldnet::proof::Proof;
@@ -161,6 +161,7 @@ fn one_proof_is_about_all_inputs_in_order() {
     let json = place.json("v.json");
     assert_eq!(json["inputs_compared"], true);
     let network = random::network(DEPTH, WIDTH, 5).expect("a network");
+    let evaluator = network.evaluator().expect("an evaluator");
     let inferences = json["inferences"].as_array().expect("inferences");
     assert_eq!(inferences.len(), 4);
     for inference in inferences {
@@ -171,8 +172,8 @@ fn one_proof_is_about_all_inputs_in_order() {
                 .map(|v| v.as_i64().expect("an integer"))
                 .collect()
         };
-        let output = network.evaluate(&numbers("input")).expect("evaluated");
-        assert_eq!(numbers("output"), output.output());
+        let output = evaluator.output(&numbers("input")).expect("evaluated");
+        assert_eq!(numbers("output"), output);
     }
 
     // The same inputs again: nothing is proven.
@@ -200,6 +201,50 @@ fn one_proof_is_about_all_inputs_in_order() {
     place.expect(REJECTED, &compared, &[other]);
     let single = [&verify[..], &["--input", "in/0.json"]].concat();
     place.expect(REJECTED, &single, &["another input"]);
+}
+
+#[test]
+fn the_last_input_is_repeated_until_steps_are_full() {
+    let place = place(&[("0.json", 1), ("1.json", 2), ("2.json", 3)]);
+    deep_batch(&place, "m.fold", (DEPTH, 5), 2);
+    let aggregate = batch("spartan", &["--aggregate", "--json", "b.json"]);
+    let ran = place.expect(ACCEPTED, &aggregate, &["repeated inputs       1"]);
+    assert_eq!(lines(&ran).len(), 3);
+    assert_eq!(place.json("b.json")["repeated"], 1);
+    assert_eq!(place.json("b.json")["steps"], 2 * DEPTH);
+    let verify = ["verify", "out/aggregate.proof", "--model", "m.fold"];
+    let compared = [&verify[..], &["--inputs", "in", "--json", "v.json"]].concat();
+    place.expect(ACCEPTED, &compared, &[]);
+    let json = place.json("v.json");
+    let inferences = json["inferences"].as_array().expect("inferences");
+    assert_eq!(inferences.len(), 4);
+    assert_eq!(inferences[3], inferences[2]);
+    // The same inputs again: nothing is proven. An input in place of the repetition is another one.
+    let ran = place.expect(ACCEPTED, &aggregate, &[]);
+    assert!(lines(&ran).iter().all(|line| line["status"] == "kept"));
+    write(&place, "3.json", 4);
+    place.expect(REJECTED, &compared, &["about other inputs"]);
+
+    let prove = [
+        "prove",
+        "m.fold",
+        "--input",
+        "in/0.json",
+        "--proof",
+        "folded",
+        "-o",
+        "one.proof",
+    ];
+    let ran = place.expect(ACCEPTED, &prove, &[]);
+    assert!(
+        ran.stdout.contains("repeated inputs       1"),
+        "{}",
+        ran.stdout
+    );
+    let verify = ["verify", "one.proof", "--model", "m.fold", "--input"];
+    place.expect(ACCEPTED, &[&verify[..], &["in/0.json"]].concat(), &[]);
+    let other = [&verify[..], &["in/1.json"]].concat();
+    place.expect(REJECTED, &other, &["about another input"]);
 }
 
 #[test]

@@ -23,9 +23,15 @@ pub const WIDTH: usize = 8;
 
 /// Writes a network of some layers, one a step, and an input.
 pub fn deep(place: &Place, name: &str, depth: usize, seed: u64) {
+    deep_batch(place, name, (depth, seed), 1);
+}
+
+/// [`deep`] with steps that carry some inferences.
+pub fn deep_batch(place: &Place, name: &str, (depth, seed): (usize, u64), batch: usize) {
     let network = random::network(depth, WIDTH, seed).expect("a network");
     let options = PlanOptions {
         max_weight_variables: 7,
+        batch,
         ..PlanOptions::default()
     };
     let program = Program::new("deep", &network, &options).expect("a program");
@@ -56,11 +62,8 @@ fn expected(place: &Place, depth: usize, seed: u64) -> Vec<i64> {
         (value.as_f64().expect("a number") / network.input_scale).round() as i64
     };
     let values: Vec<i64> = values.iter().map(scaled).collect();
-    network
-        .evaluate(&values)
-        .expect("evaluated")
-        .output()
-        .to_vec()
+    let evaluator = network.evaluator().expect("an evaluator");
+    evaluator.output(&values).expect("evaluated")
 }
 
 /// A proof is accepted, and about the expected output.

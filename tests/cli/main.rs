@@ -6,6 +6,7 @@
 mod batch;
 mod checkpoints;
 mod hostile;
+mod inspect;
 mod keys;
 mod memory;
 mod private;

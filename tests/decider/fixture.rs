@@ -9,7 +9,7 @@ use foldnet::decider::statement::StatementShape;
 use foldnet::fold::params::Params;
 use foldnet::fold::prover::{Recursion, Start};
 use foldnet::fold::verifier::Statement;
-use foldnet::model::integer::IntegerNetwork;
+use foldnet::model::network::IntegerGraph;
 use foldnet::model::plan::PlanOptions;
 use foldnet::model::random;
 use foldnet::program::Program;
@@ -196,18 +196,21 @@ impl Networks {
 
 /// The same layers and two more, the inner ones in another order and with exchanged rows: other
 /// weights, of the same size and with the same bounds.
-fn deepened(mut network: IntegerNetwork) -> IntegerNetwork {
-    let mut inner: Vec<_> = network.layers.drain(..2).collect();
-    let mirrored = inner.iter().cloned().map(|mut layer| {
-        layer.weights.invert_axis(ndarray::Axis(0));
-        layer.bias.invert_axis(ndarray::Axis(0));
-        layer
+fn deepened(mut network: IntegerGraph) -> IntegerGraph {
+    let inner: Vec<_> = network.nodes.drain(..2).collect();
+    let mirrored = inner.iter().rev().cloned().map(|mut node| {
+        let (matrix, bias) = node.weights.as_mut().unwrap();
+        matrix.invert_axis(ndarray::Axis(0));
+        bias.invert_axis(ndarray::Axis(0));
+        node
     });
-    inner = mirrored.rev().chain(inner.clone()).collect();
-    for (i, layer) in inner.iter_mut().enumerate() {
-        layer.name = format!("layer {i}");
+    let inner: Vec<_> = mirrored.chain(inner.iter().cloned()).collect();
+    network.nodes.splice(..0, inner);
+    for (i, node) in network.nodes.iter_mut().enumerate() {
+        node.name = format!("layer {i}");
+        node.operands = vec![i];
     }
-    network.layers.splice(..0, inner);
+    network.output = network.nodes.len();
     network
 }
 

@@ -6,11 +6,13 @@
 //! * [`forge`] is a prover that cheats: false last folds, witnesses chosen after the evaluation
 //!   point, entries moved between segments, evaluations shifted after the batching challenge.
 //! * [`circuit`] forges the witness of the Groth16 circuit and names the constraint that fails.
+//! * [`cache`] puts keys and circuits under the names of others.
 //! * [`contract`] proves two networks of one architecture under one key, up to the contract.
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cache;
 mod circuit;
 mod contract;
 mod fixture;

@@ -5,6 +5,7 @@ use foldnet::decider::groth16::Decider;
 use foldnet::decider::spartan::{self, Proof, Shapes};
 use foldnet::decider::statement::StatementShape;
 use foldnet::error::Error;
+use foldnet::model::IntegerGraph;
 use foldnet::model::plan::PlanOptions;
 use foldnet::model::random;
 use foldnet::opening::Opening;
@@ -74,6 +75,14 @@ pub struct Proven {
     pub proof: Proof<Bn254>,
 }
 
+/// Three layers, of which the first does not read [`IGNORED`].
+pub fn network() -> IntegerGraph {
+    let mut network = random::network(3, WIDTH, 5).unwrap();
+    let (weights, _) = network.nodes[0].weights.as_mut().unwrap();
+    weights.column_mut(IGNORED).fill(0);
+    network
+}
+
 impl Fixture {
     pub fn shared() -> &'static Fixture {
         static FIXTURE: LazyLock<Fixture> = LazyLock::new(Fixture::new);
@@ -81,8 +90,7 @@ impl Fixture {
     }
 
     fn new() -> Self {
-        let mut network = random::network(3, WIDTH, 5).unwrap();
-        network.layers[0].weights.column_mut(IGNORED).fill(0);
+        let network = network();
         // One layer a step: the last one is a kind of its own.
         let options = PlanOptions {
             max_weight_variables: 9,

@@ -5,7 +5,6 @@ use foldnet::blinds::{BlindsError, WeightBlinds};
 use foldnet::error::Error;
 use foldnet::fold::prover::Start;
 use foldnet::model::plan::PlanOptions;
-use foldnet::model::random;
 use foldnet::opening::Opening;
 use foldnet::program::Program;
 use foldnet::progress::Silent;
@@ -144,9 +143,8 @@ fn blinds_of_another_model_are_refused_by_both_ids() {
         max_weight_variables: 9,
         ..PlanOptions::default()
     };
-    let mut network = random::network(3, WIDTH, 5).unwrap();
-    network.layers[0].weights.column_mut(IGNORED).fill(0);
-    network.layers[1].weights[[0, 0]] ^= 1;
+    let mut network = network();
+    network.nodes[1].weights.as_mut().unwrap().0[[0, 0]] ^= 1;
     let altered = Program::new("test", &network, &options).unwrap();
     let error = session
         .commit_private(&altered, &path, &mut Silent)
@@ -167,10 +165,11 @@ fn blinds_of_another_model_are_refused_by_both_ids() {
     assert_ne!(named, found);
     assert!(message.contains(&named) && message.contains(&found));
     // Another number of steps.
-    let layers = network.layers.drain(..1).collect::<Vec<_>>();
-    network
-        .layers
-        .splice(..0, [layers[0].clone(), layers[0].clone()]);
+    network.nodes.insert(0, network.nodes[0].clone());
+    for (i, node) in network.nodes.iter_mut().enumerate() {
+        node.operands = vec![i];
+    }
+    network.output = network.nodes.len();
     let deeper = Program::new("test", &network, &options).unwrap();
     let error = session
         .commit_private(&deeper, &path, &mut Silent)

@@ -3,10 +3,13 @@
 use crate::common::{Shared, toy_program, toy_run};
 use crate::harness::*;
 use ff::Field;
+use foldnet::error::Error;
+use foldnet::fold::error::FoldError;
 use foldnet::fold::prover::{LastStep, Recursion, Start};
 use foldnet::fold::r1cs::{Fresh, FreshWitness, Instance, Witness};
 use foldnet::fold::state::{Accumulator, State};
 use foldnet::fold::verifier::{Statement, verify};
+use foldnet::visibility::{Sides, Visibility};
 use foldnet_gadgets::challenge::Challenge;
 use foldnet_gadgets::commitment::Commitment;
 use foldnet_gadgets::cycle::{Bn254, Cycle};
@@ -125,6 +128,30 @@ fn fields(run: &Run) -> BTreeSet<&'static str> {
     ]);
     names.extend(["accumulator.point", "accumulator.value"]);
     names
+}
+
+/// What is verified holds witnesses, so that a statement with private sides is refused by name.
+#[test]
+fn a_statement_with_private_sides_is_refused() {
+    let (run, honest) = &*RUN;
+    verify(Bn254::shared(), run, honest).unwrap();
+    let (public, private) = (Visibility::Public, Visibility::Private);
+    for (input, output, name) in [
+        (private, public, "input"),
+        (public, private, "output"),
+        (private, private, "input and output"),
+    ] {
+        let statement = Statement {
+            sides: Sides { input, output },
+            ..honest.clone()
+        };
+        let error = verify(Bn254::shared(), run, &statement).unwrap_err();
+        let FoldError::Shows { sides } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(sides, name);
+        assert!(Error::from(error).is_rejection());
+    }
 }
 
 fn last(run: &mut Run) -> &mut LastStep<Bn254> {

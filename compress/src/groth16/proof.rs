@@ -7,6 +7,7 @@ use crate::error::Rejected;
 use ark_groth16::Groth16;
 use ff::{Field, PrimeField};
 use foldnet_gadgets::field::{from_bytes, to_bytes};
+use foldnet_gadgets::msm::{Bases, sum_in_blocks};
 use halo2curves::bn256::{Fq, Fq2, G1, G1Affine, G2, G2Affine};
 use halo2curves::group::Curve;
 use nova_snark::provider::msm::msm;
@@ -207,7 +208,11 @@ fn quotient_point(key: &ProvingKey, shape: &Shape, assignment: &Assignment) -> R
     let domain = Domain::of(shape)?;
     let (a, b) = evaluate(shape, &domain, assignment.values())?;
     let values = quotient(&domain, a, b);
-    Ok(msm(&values, &key.parts().quotient))
+    Ok(sum_in_blocks(
+        &key.parts().quotient,
+        &values,
+        Bases::multiply,
+    ))
 }
 
 /// `A = alpha + A(tau) + r delta`, `B = beta + B(tau) + s delta`,
@@ -221,10 +226,10 @@ fn assemble(
 ) -> Result<Proof, Rejected> {
     let (points, public) = (key.parts(), key.verifying_key());
     let z = assignment.values();
-    let a: G1 = msm(z, &points.a) + public.alpha() + points.delta * r;
-    let b: G1 = msm(z, &points.b) + points.beta + points.delta * s;
+    let a: G1 = sum_in_blocks(&points.a, z, Bases::multiply) + public.alpha() + points.delta * r;
+    let b: G1 = sum_in_blocks(&points.b, z, Bases::multiply) + points.beta + points.delta * s;
     let b_twisted: G2 = msm(z, &points.b_twisted) + public.beta() + *public.delta() * s;
-    let private: G1 = msm(assignment.auxiliary(), &points.auxiliary);
+    let private: G1 = sum_in_blocks(&points.auxiliary, assignment.auxiliary(), Bases::multiply);
     let c = private + quotient + a * s + b * r - points.delta * (*r * s);
     Proof::new(a.to_affine(), b_twisted.to_affine(), c.to_affine())
 }

@@ -11,13 +11,13 @@ use super::words::{Word, point_words, scalar_word};
 use super::{MIN_VARIABLES, Opening};
 use crate::error::Rejected;
 use ff::{Field, PrimeField};
+use foldnet_gadgets::msm::{Bases, sum_in_blocks};
 use foldnet_gadgets::sumcheck;
 use halo2curves::CurveAffine;
 use halo2curves::bn256::{Fr, G1Affine, G2Affine};
 use halo2curves::fft::best_fft;
 use halo2curves::group::Curve;
 use halo2curves::group::cofactor::CofactorCurveAffine;
-use nova_snark::provider::msm::msm;
 use rayon::prelude::*;
 use thiserror::Error;
 
@@ -191,7 +191,7 @@ impl<'a> Prover<'a> {
             expected: used.len(),
             got: self.powers.len(),
         })?;
-        let point = msm(used, powers).to_affine();
+        let point = sum_in_blocks(powers, used, Bases::multiply).to_affine();
         if bool::from(point.is_identity()) {
             return Err(OpeningError::Identity);
         }

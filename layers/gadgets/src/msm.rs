@@ -122,6 +122,23 @@ impl<A: CurveAffine> Bases<A> {
     }
 }
 
+/// Bases that are prepared at a time where they are not kept.
+pub const BLOCK: usize = 1 << 18;
+
+/// `sum_i values[i] points[i]` with bases that are used once: prepared block by block, so that not all
+/// of them are held twice. `multiply` is a method of [`Bases`]; the shorter list decides the length.
+pub fn sum_in_blocks<A: CurveAffine, T>(
+    points: &[A],
+    values: &[T],
+    multiply: impl Fn(&Bases<A>, &[T]) -> A::CurveExt,
+) -> A::CurveExt {
+    let blocks = values.chunks(BLOCK).zip(points.chunks(BLOCK));
+    blocks.fold(A::CurveExt::identity(), |sum, (values, points)| {
+        let points = points.get(..values.len()).unwrap_or(points);
+        sum + multiply(&Bases::new(points), values)
+    })
+}
+
 /// What the signs of scalars are found with.
 struct Signs {
     modulus: Words,

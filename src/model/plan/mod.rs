@@ -22,10 +22,9 @@ mod split;
 
 use super::error::ModelError;
 use super::network::{IntegerGraph, IntegerNode};
-pub use cost::CostModel;
+pub use cost::{CostModel, MemoryModel};
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::graph::GraphShape;
-use foldnet_layers::layer::Layer;
 use foldnet_layers::{LayerError, pack};
 use ndarray::{Array1, Array2, Axis, Slice};
 use std::ops::Range;
@@ -126,7 +125,8 @@ impl Plan {
     /// # Errors
     /// Those of [`IntegerGraph::check`]; [`ModelError::WeightVariables`];
     /// [`ModelError::LayerTooLarge`]; [`ModelError::Memory`] when only the memory is too small;
-    /// [`ModelError::TooManyKinds`] when no cut tried has few enough kinds and constraints.
+    /// [`ModelError::TooManyConstraints`] when every cut with few enough kinds has too many;
+    /// [`ModelError::TooManyKinds`] when there is no such cut.
     pub fn new(network: &IntegerGraph, options: &PlanOptions) -> Result<Self, ModelError> {
         network.check()?;
         let most = options.max_weight_variables;
@@ -191,9 +191,8 @@ impl Plan {
         let kinds = self.kinds.iter().zip(&constraints);
         let step: Vec<f64> = kinds
             .map(|(kind, constraints)| {
-                let linear = kind.layers().filter_map(Layer::linear);
-                let weights = linear.map(|linear| linear.outputs * linear.columns()).sum();
-                model.step_seconds(*constraints, weights, self.weight_variables)
+                let products = cost::multiplications(kind);
+                model.step_seconds(*constraints, products, self.weight_variables)
             })
             .collect();
         let steps = self
@@ -208,7 +207,8 @@ impl Plan {
 
     /// Predicted peak bytes of folding.
     pub fn bytes(&self, model: &CostModel) -> u64 {
-        model.bytes(&self.constraints(), self.weight_variables) as u64
+        let memory = &model.memory;
+        memory.bytes(&self.constraints(), self.weight_variables) as u64
     }
 }
 
@@ -219,6 +219,8 @@ struct Best<'a> {
     best: Option<(f64, Plan)>,
     /// The least bytes of a plan that was dropped for its memory only.
     least_bytes: Option<u64>,
+    /// The fewest constraints of a plan that was dropped for them.
+    fewest_constraints: Option<usize>,
 }
 
 impl<'a> Best<'a> {
@@ -227,6 +229,7 @@ impl<'a> Best<'a> {
             options,
             best: None,
             least_bytes: None,
+            fewest_constraints: None,
         }
     }
 
@@ -239,7 +242,12 @@ impl<'a> Best<'a> {
                 .collect();
         }
         let constraints: usize = plan.constraints().iter().sum();
-        if plan.kinds.len() > self.options.max_kinds || constraints > self.options.max_constraints {
+        if plan.kinds.len() > self.options.max_kinds {
+            return;
+        }
+        if constraints > self.options.max_constraints {
+            let fewest = self.fewest_constraints.unwrap_or(usize::MAX);
+            self.fewest_constraints = Some(fewest.min(constraints));
             return;
         }
         let bytes = plan.bytes(&self.options.cost);
@@ -255,14 +263,19 @@ impl<'a> Best<'a> {
     }
 
     fn result(self) -> Result<Plan, ModelError> {
-        match (self.best, self.least_bytes) {
-            (Some((_, plan)), _) => Ok(plan),
-            (None, Some(least)) => Err(ModelError::Memory {
-                got: self.options.memory.unwrap_or(0),
+        let options = self.options;
+        match (self.best, self.least_bytes, self.fewest_constraints) {
+            (Some((_, plan)), ..) => Ok(plan),
+            (None, Some(least), _) => Err(ModelError::Memory {
+                got: options.memory.unwrap_or(0),
                 least,
             }),
-            (None, None) => Err(ModelError::TooManyKinds {
-                most: self.options.max_kinds,
+            (None, None, Some(least)) => Err(ModelError::TooManyConstraints {
+                least,
+                most: options.max_constraints,
+            }),
+            (None, None, None) => Err(ModelError::TooManyKinds {
+                most: options.max_kinds,
             }),
         }
     }

@@ -20,7 +20,7 @@ use foldnet::progress::Silent;
 use foldnet::proof::{About, Groth16Proof, Proof, SpartanProof};
 use foldnet::run::{Job, RunState};
 use foldnet::session::{Architecture, Committed, Inference, Session, Timing};
-use foldnet::visibility::{Shown, Side, Sides};
+use foldnet::visibility::{Shown, Side, Sides, Visibility};
 use foldnet_compress::arithmetic::NativePrimary;
 use foldnet_compress::evm::{ContractProof, verify_public};
 use foldnet_compress::groth16::{self, Circuit, ProvingKey, Shape, VerifyingKey};
@@ -58,7 +58,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target {
         name: "proof_file",
         seeds: proof_file_seeds,
@@ -68,6 +68,11 @@ pub const TARGETS: [Target; 13] = [
         name: "private_file",
         seeds: private_file_seeds,
         run: private_file,
+    },
+    Target {
+        name: "private_statement",
+        seeds: private_statement_seeds,
+        run: private_statement,
     },
     Target {
         name: "checkpoint",
@@ -276,6 +281,98 @@ fn private_file(bytes: &[u8]) {
     let (shown, honest) = &*HIDDEN;
     let verdict = NETWORK.session.check_opening(shown, &decoded);
     assert!(verdict.is_err() || decoded == *honest, "two openings");
+}
+
+/// A proof about two inferences of the small network with both sides private, and what opens it.
+struct Private {
+    inferences: Vec<Inference>,
+    openings: Vec<opening::Opening>,
+    proof: spartan::Proof<Bn254>,
+}
+
+/// What the verifier of [`PRIVATE`] asks for.
+const BOTH: Sides = Sides {
+    input: Visibility::Private,
+    output: Visibility::Private,
+};
+
+static PRIVATE: LazyLock<Private> = LazyLock::new(|| {
+    let network = &*NETWORK;
+    let (session, model) = (&network.session, network.model);
+    let program = small_program();
+    let committed = session.commit(&program, &mut Silent).expect("committed");
+    let mut rng = ChaCha20Rng::seed_from_u64(5);
+    let inputs: Vec<_> = (0..2).map(|_| random::input(4, &mut rng)).collect();
+    let run = RunState::begin_hiding(session, model, &inputs, BOTH, &mut rng);
+    let mut run = run.expect("begun");
+    let job = Job {
+        session,
+        program: &program,
+        committed: &committed,
+        inputs: &inputs,
+    };
+    let timing = &mut Timing::default();
+    job.fold(&mut run, timing, &mut Silent, &mut |_| {}, &mut rng)
+        .expect("folded");
+    let inferences = run.inferences(session, &inputs).expect("inferences");
+    let openings = run.openings(&inputs).expect("openings");
+    let statement = session.statement_showing(BOTH, model, &inferences);
+    let statement = statement.expect("a statement");
+    let params = session.params();
+    let proof = spartan::prove(params, &network.shapes, run.recursion, &statement, &mut rng);
+    Private {
+        inferences,
+        openings,
+        proof: proof.expect("proven"),
+    }
+});
+
+/// What a proof shows, and an opening of each side.
+fn private_statement_seeds() -> Vec<Vec<u8>> {
+    let Private {
+        inferences,
+        openings,
+        ..
+    } = &*PRIVATE;
+    let seed = |opening| files::encode_value(&(inferences, opening)).expect("encoded");
+    openings.iter().map(seed).collect()
+}
+
+/// A statement and an opening: only the honest statement is proven, whatever a verifier asks for, and
+/// a commitment is opened by nothing but what was committed to.
+fn private_statement(bytes: &[u8]) {
+    let decoded = files::decode_value::<(Vec<Inference>, opening::Opening)>(bytes);
+    let Ok((inferences, opening)) = decoded else {
+        return;
+    };
+    let Network {
+        session,
+        shapes,
+        model,
+        ..
+    } = &*NETWORK;
+    let honest = &*PRIVATE;
+    for input in [Visibility::Public, Visibility::Private] {
+        for output in [Visibility::Public, Visibility::Private] {
+            let sides = Sides { input, output };
+            let Ok(statement) = session.statement_showing(sides, *model, &inferences) else {
+                continue;
+            };
+            let verdict = spartan::verify(session.params(), shapes, &statement, &honest.proof);
+            let same = sides == BOTH && inferences == honest.inferences;
+            assert_eq!(verdict.is_ok(), same, "a forgery, or a true proof refused");
+        }
+    }
+    if session.check_opening(&inferences, &opening).is_err() {
+        return;
+    }
+    // Inferences may be left out or repeated: each is opened on its own.
+    let side = opening.side;
+    let committed = honest.openings.iter().filter(|honest| honest.side == side);
+    let committed: Vec<_> = committed.flat_map(|honest| &honest.tensors).collect();
+    for opened in &opening.tensors {
+        assert!(committed.contains(&opened), "two openings");
+    }
 }
 
 // Checkpoints
