@@ -113,8 +113,7 @@ fn depth(scratch: &Scratch, runs: usize, depths: &Depths, layers: usize) -> anyh
         // As many layers in a step as fit, however few steps there are.
         cost: CostModel {
             fold_entry: 0.0,
-            compress_entry: 0.0,
-            ..CostModel::default()
+            ..CostModel::folding()
         },
         ..PlanOptions::default()
     };
