@@ -165,7 +165,7 @@ mod import {
                 "Multiply",
             ],
         ),
-        ("bounds_by_channel", &["Linear", "Linear", "Linear"]),
+        ("bounds_by_channel", &["Linear"; 4]),
         ("decoder", &["Gather", "Linear", "Function", "Gather"]),
         ("classes", &["Linear", "Softmax", "ArgMax"]),
         ("unsorted", &["Linear"]),

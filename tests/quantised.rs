@@ -134,7 +134,11 @@ impl Agreement {
     }
 
     fn cells(self) -> String {
-        format!("{} of 1,000 | {:.1}", self.equal, self.most)
+        let equal = match self.equal {
+            1000 => "all".into(),
+            equal => equal.to_string(),
+        };
+        format!("{equal} of 1,000 | {:.1}", self.most)
     }
 }
 
