@@ -130,8 +130,10 @@ fn growth(runs: &[Run], expected: usize) -> Result<f64, String> {
 fn depth(scratch: &Scratch, runs: usize, depths: &Depths, layers: usize) -> anyhow::Result<Run> {
     let options = PlanOptions {
         max_weight_variables: depths.step_variables,
-        // As many layers in a step as fit, however few steps there are.
+        // The fewest steps, however few there are; of these the smallest kinds: full steps, and what is
+        // left.
         cost: CostModel {
+            fold_step: 1.0,
             fold_entry: 0.0,
             compress_entry: 0.0,
             ..CostModel::default()
