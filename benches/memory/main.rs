@@ -135,8 +135,7 @@ fn depth(scratch: &Scratch, runs: usize, depths: &Depths, layers: usize) -> anyh
         cost: CostModel {
             fold_step: 1.0,
             fold_entry: 0.0,
-            compress_entry: 0.0,
-            ..CostModel::default()
+            ..CostModel::folding()
         },
         ..PlanOptions::default()
     };
