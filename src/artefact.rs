@@ -524,7 +524,7 @@ mod tests {
     use foldnet_layers::graph::{self, Node};
     use foldnet_layers::layer::Layer;
     use foldnet_layers::linear::Linear;
-    use foldnet_layers::requantise::Requantise;
+    use foldnet_layers::requantise::{Requantise, Ties};
     use foldnet_layers::window::Window;
 
     type F = <Bn254 as Cycle>::F;
@@ -535,6 +535,7 @@ mod tests {
             low: 0,
             high: 127,
             accumulator_bits: 20,
+            ties: Ties::Up,
         };
         let kind = GraphShape {
             weight_variables: 5,
@@ -641,6 +642,7 @@ mod tests {
             low: 0,
             high: 1,
             accumulator_bits: 1,
+            ties: Ties::Up,
         };
         let pool = AveragePool {
             planes,

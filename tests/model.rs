@@ -7,7 +7,7 @@ use foldnet::model::{
     json, random,
 };
 use foldnet_layers::bounds::accumulator_bits;
-use foldnet_layers::requantise::{Requantise, Requantised};
+use foldnet_layers::requantise::{Requantise, Requantised, Ties};
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
@@ -94,6 +94,7 @@ fn integers(widths: &[usize]) -> IntegerGraph {
             low: if last { -128 } else { 0 },
             high: 127,
             accumulator_bits: accumulator_bits(&weights, &bias, -128, 127),
+            ties: Ties::Up,
         };
         IntegerNode {
             name: format!("layer {position}"),
@@ -469,6 +470,7 @@ mod quantise {
             low: -8,
             high: 7,
             accumulator_bits: 62,
+            ties: Ties::Up,
         };
         let cases = [
             (0, 0),

@@ -13,7 +13,7 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, wrong_trace,
 };
 use crate::linear::pairs;
-use crate::requantise::Requantise;
+use crate::requantise::{Requantise, Ties};
 use crate::tensor::ACTIVATION_TERMS;
 use crate::window::{Axis, Planes, Reads, Window, length, within};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
@@ -288,8 +288,13 @@ impl IntegerLayer for AveragePool {
                     low: -128,
                     high: 127,
                     accumulator_bits: 26,
+                    ties: Ties::Up,
                 },
             }
+        };
+        let even = |mut layer: AveragePool| {
+            layer.requantise.ties = Ties::Even;
+            layer
         };
         let planes = |channels, height, width, channels_last| Pooled {
             batch: 1,
@@ -307,6 +312,7 @@ impl IntegerLayer for AveragePool {
             sample(planes(2, 4, 4, false), Window::tiles([2, 2]), 12),
             sample(planes(2, 3, 3, true), padded, 10).repeated(2),
             sample(planes(4, 1, 5, false), Window::tiles([1, 5]), 8),
+            even(sample(planes(1, 4, 4, false), Window::tiles([2, 2]), 12)),
         ]
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{LayerError, Place};
 use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, wrong_trace,
 };
-use crate::requantise::Requantise;
+use crate::requantise::{Requantise, Ties};
 use crate::tensor::ACTIVATION_TERMS;
 use crate::window::{length, within};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
@@ -134,13 +134,27 @@ impl IntegerLayer for Combine {
                 low,
                 high,
                 accumulator_bits: 24,
+                ties: Ties::Up,
             },
+        };
+        let even = |mut layer: Combine| {
+            layer.requantise.ties = Ties::Even;
+            layer
         };
         vec![
             sample(&[300, -211], 9, -128, 127),
             sample(&[1000], 10, 0, 127),
             sample(&[77, 5, -90], 6, -100, 99),
             sample(&[1, 1], 0, -128, 127),
+            even(sample(&[1, 1], 1, -128, 127)),
+            even(sample(&[1, -1], 2, 0, 127)),
+            even(Combine {
+                requantise: Requantise {
+                    accumulator_bits: 9,
+                    ..sample(&[1, 1], 2, -128, 127).requantise
+                },
+                ..sample(&[1, 1], 2, -128, 127)
+            }),
         ]
     }
 }

@@ -190,7 +190,7 @@ fn place_weights(
 mod tests {
     use super::{Block, layout, pack, required_variables};
     use crate::graph::chain;
-    use crate::requantise::Requantise;
+    use crate::requantise::{Requantise, Ties};
     use crate::{GraphShape, Linear};
     use ndarray::{Array1, Array2, array};
     use proptest::prelude::*;
@@ -201,6 +201,7 @@ mod tests {
             low: -128,
             high: 127,
             accumulator_bits: 40,
+            ties: Ties::Up,
         };
         let dense = |pair: &[usize]| Linear::dense(pair[0], pair[1], requantise).into();
         let layers: Vec<_> = widths.windows(2).map(dense).collect();

@@ -21,7 +21,7 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, wrong_trace,
 };
 use crate::layout::variables;
-use crate::requantise::Requantise;
+use crate::requantise::{Requantise, Ties};
 use crate::window::{Axis, Planes, Window, length, within};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
 use foldnet_gadgets::CircuitField;
@@ -464,6 +464,7 @@ impl IntegerLayer for Linear {
             low,
             high,
             accumulator_bits,
+            ties: Ties::Up,
         };
         let dense = |inputs, outputs, shift, low, high, bits| {
             Linear::dense(inputs, outputs, requantise(shift, low, high, bits))

@@ -28,7 +28,7 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, whole_operand,
     wrong_trace,
 };
-use crate::requantise::Requantise;
+use crate::requantise::{Requantise, Ties};
 use crate::tensor::ACTIVATION_TERMS;
 use crate::window::length;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
@@ -307,6 +307,7 @@ impl IntegerLayer for MatMul {
                     low: -128,
                     high: 127,
                     accumulator_bits: 27,
+                    ties: Ties::Up,
                 },
             };
         vec![

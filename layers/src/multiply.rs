@@ -11,7 +11,7 @@ use crate::layer::{
     Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, whole_operand,
     wrong_trace,
 };
-use crate::requantise::Requantise;
+use crate::requantise::{Requantise, Ties};
 use crate::tensor::ACTIVATION_TERMS;
 use crate::window::length;
 use bellpepper_core::{ConstraintSystem, SynthesisError};
@@ -123,6 +123,7 @@ impl IntegerLayer for Multiply {
                 low,
                 high,
                 accumulator_bits,
+                ties: Ties::Up,
             },
         };
         vec![

@@ -9,7 +9,7 @@ use foldnet_gadgets::system::ShapeSystem;
 use foldnet_gadgets::wire::Wire;
 use foldnet_layers::check::{self, Size};
 use foldnet_layers::layer::IntegerLayer;
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{Graph, GraphShape, Layer, Linear, Window, graph};
 use halo2curves::bn256::Fr;
 use std::collections::HashMap;
@@ -36,6 +36,7 @@ fn requantise(inputs: usize, low: i64, shift: u32) -> Requantise {
         low,
         high: 127,
         accumulator_bits: 23 + inputs.ilog2(),
+        ties: Ties::Up,
     }
 }
 

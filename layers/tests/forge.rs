@@ -15,7 +15,7 @@ use foldnet_gadgets::step::{StepCircuit, WeightTable};
 use foldnet_gadgets::transcript::TranscriptCircuit;
 use foldnet_gadgets::wire::WireSystem;
 use foldnet_layers::check::{self, evaluate_claims};
-use foldnet_layers::requantise::{Requantise, Requantised};
+use foldnet_layers::requantise::{Requantise, Requantised, Ties};
 use foldnet_layers::{Combine, GraphShape, Layer, Multiply, Node, evaluate, layout, pack};
 use halo2curves::bn256::Fr;
 use ndarray::{Array1, Array2};
@@ -505,6 +505,7 @@ fn equal_ends_of_the_clamp_leave_no_sum_free() {
         low: -2,
         high: -2,
         accumulator_bits: 20,
+        ties: Ties::Up,
     };
     let combine = Combine {
         length: 2,

@@ -3,7 +3,7 @@
 use foldnet_layers::average_pool::Pooled;
 use foldnet_layers::error::LayerError;
 use foldnet_layers::graph::MOST_TERMS;
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::window::Window;
 use foldnet_layers::{
     AveragePool, Combine, Gather, GraphShape, Layer, Linear, MaxPool, Node, graph,
@@ -14,6 +14,7 @@ const REQUANTISE: Requantise = Requantise {
     low: 0,
     high: 1,
     accumulator_bits: 1,
+    ties: Ties::Up,
 };
 
 fn shape(layers: usize) -> GraphShape {
@@ -269,7 +270,7 @@ fn a_pool_of_more_values_than_allowed_is_refused_before_they_are_listed() {
         bits: 8,
     };
     let cost = Layer::from(pool.clone()).cost();
-    assert_eq!(cost.lookups, 2 * 2049 << 11);
+    assert_eq!(cost.lookups, (2 * 2049) << 11);
     assert_eq!(cost.constraints, 2 * 2049 * ((1 << 11) - 1));
     assert_eq!(too_many_terms(&shape_of(pool.into())).0, 0);
 }

@@ -24,7 +24,7 @@ use foldnet_layers::max_pool::MaxPool;
 use foldnet_layers::multiply::Multiply;
 use foldnet_layers::normalise::Normalise;
 use foldnet_layers::one_hot::OneHot;
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::softmax::Softmax;
 use foldnet_layers::table::{MOST_BITS, Table};
 use foldnet_layers::{Combine, Gather, Layer, Linear, Window};
@@ -462,6 +462,11 @@ impl Lowering<'_> {
             low,
             high,
             accumulator_bits,
+            // ONNX's QuantizeLinear rounds halves to even.
+            ties: match node.step {
+                Some(_) => Ties::Even,
+                None => Ties::Up,
+            },
         })
     }
 

@@ -10,7 +10,7 @@ use super::integer::full_range;
 use super::network::{IntegerGraph, IntegerNode};
 use foldnet_layers::Linear;
 use foldnet_layers::bounds::accumulator_bits;
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use ndarray::{Array1, Array2};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -106,6 +106,7 @@ fn normalised_layer(
         low: if last { low } else { 0 },
         high,
         accumulator_bits: accumulator_bits(&weights, &bias, low, high),
+        ties: Ties::Up,
     };
     IntegerNode {
         name: format!("layer {position}"),

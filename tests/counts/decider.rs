@@ -15,7 +15,7 @@ use foldnet::program::{Program, Tensor};
 use foldnet::progress::Silent;
 use foldnet::session::{Architecture, Session};
 use foldnet_gadgets::cycle::{Bn254, Cycle};
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{GraphShape, Layer, Linear, graph};
 use std::fmt::Write;
 
@@ -146,6 +146,7 @@ fn dense(width: usize, low: i64) -> Layer {
         low,
         high: 127,
         accumulator_bits: 23 + width.ilog2(),
+        ties: Ties::Up,
     };
     Linear::dense(width, width, requantise).into()
 }

@@ -22,7 +22,7 @@ use foldnet::key::source::KeySource;
 use foldnet_gadgets::cycle::{Bn254, Cycle, Pasta};
 use foldnet_gadgets::step::StepCircuit;
 use foldnet_gadgets::system::ShapeSystem;
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{Graph, GraphShape, Layer, Linear, graph, required_variables};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -154,6 +154,7 @@ impl<C: KeySource> Samples<C> {
             low: 0,
             high: 127,
             accumulator_bits: 23 + inputs.ilog2(),
+            ties: Ties::Up,
         };
         let layer: Layer = Linear::dense(inputs, outputs, requantise).into();
         let required = required_variables([&layer]);

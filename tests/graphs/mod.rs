@@ -4,7 +4,7 @@
 use foldnet::model::{IntegerGraph, IntegerNode};
 use foldnet_layers::average_pool::Pooled;
 use foldnet_layers::layer::Layer;
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{AveragePool, Combine, Linear, Window, bounds};
 use ndarray::{Array1, Array2};
 use rand_chacha::ChaCha20Rng;
@@ -68,6 +68,7 @@ pub fn requantise(low: i64) -> Requantise {
         low,
         high: 127,
         accumulator_bits: 24,
+        ties: Ties::Up,
     }
 }
 

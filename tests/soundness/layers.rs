@@ -13,7 +13,7 @@ use foldnet_gadgets::field::from_i64;
 use foldnet_gadgets::hash::HashConstants;
 use foldnet_gadgets::mock::MockSystem;
 use foldnet_gadgets::step::WeightTable;
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{
     Graph, GraphShape, GraphTrace, LayerError, Linear, SaltedTrace, evaluate, graph, layout, tensor,
 };
@@ -34,6 +34,7 @@ fn shape() -> GraphShape {
         low: -128,
         high: 127,
         accumulator_bits: 16,
+        ties: Ties::Up,
     };
     GraphShape {
         ends_inference: true,

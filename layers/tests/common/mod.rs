@@ -4,7 +4,7 @@
 use foldnet_gadgets::hash::HashConstants;
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::check::{self, Checked};
-use foldnet_layers::requantise::Requantise;
+use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{
     Graph, GraphShape, GraphTrace, Layer, Linear, SaltedTrace, bounds, evaluate, graph, pack,
     tensor,
@@ -16,6 +16,18 @@ use rand_core::{RngCore, SeedableRng};
 use std::sync::LazyLock;
 
 pub static CONSTANTS: LazyLock<HashConstants<Fr>> = LazyLock::new(HashConstants::default);
+
+/// Whether a variable is a hint of [`Ties::Even`], which is free where there is nothing to show.
+pub fn is_hint(path: &str) -> bool {
+    path.ends_with("/odd by remainder") || path.ends_with("/odd by excess")
+}
+
+/// Variables that can change alone, but for hints.
+pub fn unpinned(checked: &mut Checked<Fr>) -> Vec<String> {
+    let mut free = checked.system.unpinned();
+    free.retain(|path| !is_hint(path));
+    free
+}
 
 /// Uniform integers.
 pub struct Random(ChaCha20Rng);
@@ -90,6 +102,7 @@ pub fn shape(weights: &[(Array2<i64>, Array1<i64>)], params: Params) -> GraphSha
             low,
             high,
             accumulator_bits,
+            ties: Ties::Up,
         };
         let linear = Linear::dense(matrix.ncols(), matrix.nrows(), requantise);
         layers.push(Layer::Linear(linear));

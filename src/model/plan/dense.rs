@@ -70,12 +70,12 @@ impl Dense {
         Linear::dense(self.inputs, self.outputs, self.requantise).into()
     }
 
-    /// What cannot be padded: shift and clamp.
-    fn constants(&self) -> (u32, i64, i64) {
-        let Requantise {
-            shift, low, high, ..
-        } = self.requantise;
-        (shift, low, high)
+    /// What cannot be padded: everything but the accumulator's bound.
+    fn constants(&self) -> Requantise {
+        Requantise {
+            accumulator_bits: 1,
+            ..self.requantise
+        }
     }
 
     /// Constraints, nearly.
@@ -414,7 +414,7 @@ impl Chain {
     }
 
     /// Shift and clamps of a range of layers: what cannot be padded.
-    fn constants(&self, layers: &Range<usize>) -> Vec<(u32, i64, i64)> {
+    fn constants(&self, layers: &Range<usize>) -> Vec<Requantise> {
         let layers = self.layers.get(layers.clone()).unwrap_or(&[]);
         layers.iter().map(Dense::constants).collect()
     }
