@@ -180,8 +180,9 @@ fn kind_of(outline: &Outline, kind: usize, report: &mut Report) -> Value {
     let weights = linear.map(|linear| linear.outputs * (linear.columns() + 1));
     let weights: usize = weights.sum();
     let layers: Vec<String> = shape.layers().map(layer).collect();
+    let counted_steps = if steps == 1 { "step" } else { "steps" };
     report.text(format!(
-        "  kind {kind}: {steps} steps, about {constraints} constraints, {weights} of 2^{variables} \
+        "  kind {kind}: {steps} {counted_steps}, about {constraints} constraints, {weights} of 2^{variables} \
          weights: {}",
         counted(&layers).join(", ")
     ));
