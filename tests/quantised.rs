@@ -164,8 +164,8 @@ fn compared(name: &str) -> Compared {
 }
 
 /// The integers are those of onnxruntime but for ties: averages of four integers are often halfway
-/// between two, and float32, float64 and the integer network, which rounds up, each decide in their own
-/// way. What comes before the average is exact.
+/// between two, and with scales rounded to float32, float64 or an integer multiplier each decides in its
+/// own way. What comes before the average is exact.
 #[test]
 fn quantised_files_keep_their_integers() {
     let mut table = String::from(
