@@ -16,7 +16,7 @@ use foldnet_layers::layer::LayerTrace;
 use foldnet_layers::requantise::{Requantise, Requantised, Ties};
 use foldnet_layers::{
     ArgMax, Combine, GraphShape, GraphTrace, Layer, MatMul, MaxPool, Multiply, Node, Normalise,
-    Softmax, Table, Window, evaluate, pack, tensor,
+    OneHot, Softmax, Table, Window, evaluate, pack, tensor,
 };
 use halo2curves::bn256::Fr;
 
@@ -1213,4 +1213,125 @@ fn hints_for_what_is_not_so() {
             named("odd output of a tie exceeds the clamp")
         ]
     );
+}
+
+// One-hot vectors.
+
+fn one_hot() -> OneHot {
+    OneHot {
+        positions: 3,
+        classes: 5,
+        offset: -1,
+    }
+}
+
+#[test]
+fn one_hot_vectors_mark_the_index() {
+    let case = Case::new(one_hot(), 8, &[&[-1, 3, 0]]);
+    assert_eq!(
+        case.output(),
+        [[1, 0, 0, 0, 0], [0, 0, 0, 0, 1], [0, 1, 0, 0, 0]].concat()
+    );
+    case.check();
+}
+
+#[test]
+fn every_index_of_every_width_has_its_vector() {
+    for (bits, classes, offset) in [(2, 4, -2), (8, 128, 0), (9, 200, -3), (16, 30, 32_738)] {
+        let layer = OneHot {
+            positions: classes,
+            classes,
+            offset,
+        };
+        let indices: Vec<i64> = (0..classes as i64).map(|v| v + offset).collect();
+        let case = Case::new(layer, bits, &[&indices]);
+        let expected = (0..classes * classes).map(|i| i64::from(i / classes == i % classes));
+        assert_eq!(case.output(), expected.collect::<Vec<_>>(), "{bits}");
+        if classes < 100 {
+            case.check();
+        }
+    }
+}
+
+#[test]
+fn a_wrong_one_hot_vector() {
+    let case = Case::new(one_hot(), 8, &[&[-1, 3, 0]]);
+    let index = step("position 0/index");
+    let one = step("position 0/one");
+    // Another class; two classes whose indices add up to the index; none.
+    let moved = case.forge(|t| t.values.swap(0, 2));
+    assert_eq!(moved, [index.as_str()]);
+    let pair = case.forge(|t| {
+        // -1 = -1 + 0: the class of index 0 adds nothing.
+        t.values[1] = 1;
+    });
+    assert_eq!(pair, [one.as_str()]);
+    let none = case.forge(|t| t.values[0] = 0);
+    assert_eq!(none, [one.clone(), index.clone()]);
+    // Entries that are no bits: sum and index hold, 2 [-1] - 2 [0] + [1] = -1 with sum 1 ...
+    let entries = case.forge(|t| t.values[..3].copy_from_slice(&[2, -2, 1]));
+    let bits = [0, 1].map(|v| step(&format!("position 0/bit {v}")));
+    assert_eq!(entries, bits);
+    // ... and halves of two neighbours of the index 0.
+    let half = inverse(2);
+    let failed = case.shift(&[
+        ("position 2/bit 1", -Fr::ONE),
+        ("position 2/bit 0", half),
+        ("position 2/bit 2", half),
+    ]);
+    let bits = [0, 2].map(|v| step(&format!("position 2/bit {v}")));
+    assert_eq!(failed, bits);
+    // The vectors of two positions exchanged.
+    let failed = case.forge(|t| t.values.rotate_left(5));
+    let indices = [0, 1, 2].map(|p| step(&format!("position {p}/index")));
+    assert_eq!(failed, indices);
+}
+
+#[test]
+fn an_index_without_a_class_has_no_vector() {
+    let case = Case::new(one_hot(), 8, &[&[-1, 3, 0]]);
+    let weights = pack(&case.shape, &[]).unwrap();
+    for index in [-2, 4, 127, -128] {
+        let error = evaluate(&case.shape, &weights, &[vec![-1, index, 0]]).unwrap_err();
+        let expected = format!("layer 0 (one hot): index 1: expected -1 to 3, got {index}; give");
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        // Whatever the vector is, some constraint of the position fails.
+        for class in 0..=5 {
+            let mut forged = case.clone();
+            forged.trace.inputs[0][1] = index;
+            let vector = (0..5).map(|v| i64::from(v == class));
+            forged.trace.layers[0].values.splice(5..10, vector);
+            let failed = forged.run().rejections();
+            assert!(
+                failed.contains(&step("position 1/index")) || failed == [step("position 1/one")],
+                "{index} {class}: {failed:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_hot_vectors_are_counted() {
+    assert_eq!(cost(one_hot()), [0, 0, 3 * (5 + 2)]);
+    let embedding = OneHot {
+        positions: 16,
+        classes: 128,
+        offset: 0,
+    };
+    assert_eq!(cost(embedding), [0, 0, 16 * 130]);
+}
+
+#[test]
+fn classes_beyond_the_activations_are_refused() {
+    let refused = |change: fn(&mut OneHot)| {
+        let mut layer = one_hot();
+        change(&mut layer);
+        refusal(layer, 8)
+    };
+    assert!(refused(|l| l.classes = 130).contains("largest index: expected -128 to 127, got 128"));
+    assert!(refused(|l| l.offset = -129).contains("smallest index"));
+    assert!(refused(|l| l.offset = i64::MAX).contains("smallest index"));
+    assert!(refused(|l| l.classes = usize::MAX).contains("outputs"));
+    assert!(refused(|l| l.classes = 0).contains("outputs"));
+    assert!(refused(|l| l.positions = 0).contains("outputs"));
 }

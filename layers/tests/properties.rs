@@ -11,7 +11,8 @@ use foldnet_layers::error::Place;
 use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{
     ArgMax, AveragePool, Combine, Gather, GraphShape, GraphTrace, Layer, Linear, MatMul, MaxPool,
-    Multiply, Node, Normalise, Softmax, Table, Window, evaluate, pack, required_variables, tensor,
+    Multiply, Node, Normalise, OneHot, Softmax, Table, Window, evaluate, pack, required_variables,
+    tensor,
 };
 use halo2curves::bn256::Fr;
 use ndarray::{Array1, Array2};
@@ -391,9 +392,29 @@ fn arg_max(random: &mut Random) -> Drawn {
     Drawn::new(layer, vec![input], exact)
 }
 
+fn one_hot(random: &mut Random) -> Drawn {
+    let (positions, classes) = (size(random, 1, 5), size(random, 1, 20));
+    let offset = random.between(-128, 108);
+    let layer = OneHot {
+        positions,
+        classes,
+        offset,
+    };
+    let last = offset + classes as i64 - 1;
+    let input: Vec<i64> = (0..positions)
+        .map(|_| random.between(offset, last))
+        .collect();
+    let one = |index: &i64, v: usize| f64::from(u8::from(*index == offset + v as i64));
+    let exact = input
+        .iter()
+        .flat_map(|i| (0..classes).map(move |v| (one(i, v), 0.0)));
+    let exact = exact.collect();
+    Drawn::new(layer, vec![input], exact)
+}
+
 type Draw = fn(&mut Random) -> Drawn;
 
-const LAYERS: [Draw; 11] = [
+const LAYERS: [Draw; 12] = [
     linear,
     combine,
     average_pool,
@@ -405,6 +426,7 @@ const LAYERS: [Draw; 11] = [
     softmax,
     normalise,
     arg_max,
+    one_hot,
 ];
 
 fn shape(layer: &Layer) -> GraphShape {

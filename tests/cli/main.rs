@@ -309,8 +309,8 @@ fn bad_models_are_named() {
     };
     refused("recurrent", &["node `lstm_one`", "LSTM is not supported"]);
     refused(
-        "embedding",
-        &["node `lookup`", "embedded vectors or one-hot"],
+        "table_axis",
+        &["node `lookup`", "transpose the table so that axis 0"],
     );
     refused("nan_weight", &["NaN", "expected a finite number"]);
     refused("infinite_weight", &["inf", "expected a finite number"]);
