@@ -51,9 +51,6 @@ pub struct Network {
     pub proof: String,
     /// The most memory that proving may take.
     pub megabytes: f64,
-    /// Options of `compile`.
-    #[serde(default)]
-    pub compile: Vec<String>,
 }
 
 impl Budget {

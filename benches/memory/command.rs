@@ -11,14 +11,26 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub struct Scratch {
     directory: TempDir,
-    threads: usize,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Scratch {
     /// A new directory, for processes of so many threads.
     pub fn new(threads: usize) -> anyhow::Result<Self> {
         let directory = TempDir::new().context("no scratch directory")?;
-        Ok(Scratch { directory, threads })
+        let environment = vec![("RAYON_NUM_THREADS", threads.to_string())];
+        Ok(Scratch {
+            directory,
+            environment,
+        })
+    }
+
+    /// Has the processes from now on return every large allocation to the system when it is freed
+    /// (glibc; others ignore it). What they take then is what they hold, without the gaps that stay
+    /// between allocations of different lives.
+    pub fn return_freed_memory(&mut self) {
+        self.environment
+            .push(("MALLOC_MMAP_THRESHOLD_", "131072".into()));
     }
 
     /// The path of a file.
@@ -36,7 +48,7 @@ impl Scratch {
             .args(arguments)
             .arg("--json")
             .arg(&report)
-            .env("RAYON_NUM_THREADS", self.threads.to_string())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .output()
             .context("the command does not start")?;
         if !output.status.success() {

@@ -10,7 +10,7 @@ mod command;
 use anyhow::Context;
 use budget::{Budget, Depths, Line, Network, print_heading};
 use command::{Run, Scratch};
-use foldnet::model::plan::{CostModel, PlanOptions};
+use foldnet::model::plan::{CostModel, OnceModel, PlanOptions};
 use foldnet::model::random;
 use foldnet::program::Program;
 use rand_chacha::ChaCha20Rng;
@@ -64,9 +64,10 @@ fn show(point: String, measured: Result<f64, String>, budget: f64) -> bool {
     line.holds()
 }
 
-/// Measures the random networks; whether all are within the budget, and memory does not grow.
+/// Measures the random networks; whether all are within the budget, and memory does not grow: neither
+/// what processes take, nor what they hold.
 fn depths(budget: &Budget) -> anyhow::Result<bool> {
-    let scratch = Scratch::new(budget.threads)?;
+    let mut scratch = Scratch::new(budget.threads)?;
     let depths = &budget.depths;
     let mut hold = true;
     let mut runs = Vec::with_capacity(depths.points.len());
@@ -78,14 +79,33 @@ fn depths(budget: &Budget) -> anyhow::Result<bool> {
         hold &= show(name, measured, point.megabytes);
         runs.extend(run);
     }
+    hold &= show_growth("growth", growth(&runs, depths.points.len()), depths);
+    scratch.return_freed_memory();
+    let ends = [depths.points.first(), depths.points.last()]
+        .into_iter()
+        .flatten();
+    let held: anyhow::Result<Vec<Run>> = ends
+        .map(|point| depth(&scratch, budget.runs, depths, point.layers))
+        .collect();
+    let held = held.map_err(|error| format!("{error:#}"));
+    hold &= show_growth(
+        "growth of what is held",
+        held.and_then(|runs| growth(&runs, 2)),
+        depths,
+    );
+    Ok(hold)
+}
+
+/// Prints how memory grows from the first point to the last; whether that is within the budget.
+fn show_growth(point: &str, measured: Result<f64, String>, depths: &Depths) -> bool {
     let line = Line {
-        point: "growth, first to last".into(),
-        measured: growth(&runs, depths.points.len()),
+        point: point.into(),
+        measured,
         budget: depths.growth_percent,
         unit: "%",
     };
     line.print();
-    Ok(hold && line.holds())
+    line.holds()
 }
 
 /// How many percent the last run took more than the first. Only runs of equal kinds can be compared.
@@ -110,9 +130,16 @@ fn growth(runs: &[Run], expected: usize) -> Result<f64, String> {
 fn depth(scratch: &Scratch, runs: usize, depths: &Depths, layers: usize) -> anyhow::Result<Run> {
     let options = PlanOptions {
         max_weight_variables: depths.step_variables,
-        // As many layers in a step as fit, however few steps there are.
+        // The fewest steps, however few there are; of these the smallest kinds: full steps, and what is
+        // left.
         cost: CostModel {
+            fold_step: 1e3,
             fold_entry: 0.0,
+            start: OnceModel {
+                base: 0.0,
+                constraint: 1e-4,
+                point: 0.0,
+            },
             ..CostModel::folding()
         },
         ..PlanOptions::default()
@@ -135,14 +162,13 @@ fn peer(budget: &Budget, network: &Network, folder: &Path) -> anyhow::Result<f64
     let file = |end: &str| folder.join(format!("{}.{end}", network.name));
     let program = scratch.path("model.fold");
     let (model, samples, input) = (file("onnx"), file("samples.json"), file("input.json"));
-    let mut arguments = vec![
+    let arguments = [
         model.as_os_str(),
         "--samples".as_ref(),
         samples.as_os_str(),
         "--output".as_ref(),
         program.as_os_str(),
     ];
-    arguments.extend(network.compile.iter().map(AsRef::<std::ffi::OsStr>::as_ref));
     scratch.run("compile", &arguments)?;
     Ok(scratch
         .median(budget.runs, &program, &input, &network.proof)?

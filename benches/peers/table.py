@@ -7,10 +7,10 @@ the same files (`ezkl_run.py`), and its rows and ratios join the table.
 
 Times of a row are medians of the runs with a full cache:
 
-* `fold`, `compress`: folding all steps; turning the result into a succinct proof. Set-up and witness
-  are not in it, as in the peers' figures.
+* `fold`, `compress`: folding all steps, with what is evaluated meanwhile; turning the result into a
+  succinct proof. Set-up and witness are not in it, as in the peers' figures.
 * `set-up`: parameters, keys and weight commitments from the cache, and masked start instances.
-* `witness`: evaluating the integer network.
+* `witness`: evaluating the integer network where folding waits for it.
 * `first time`: the same of the first run, which makes keys and commitments. Compiling and calibrating
   are in no column; of EZKL, neither is its reference string.
 * `memory`: highest resident set of the process that proves; of EZKL, of its stage `prove`.
@@ -65,7 +65,6 @@ class Network:
     seconds: float  # goal: fold; of the policy network for each inference
     memory: float  # goal: bytes of a folded proof's process
     peers: tuple[Peer, ...]
-    compile: tuple[str, ...] = ()
     batched: bool = False
 
 
@@ -94,8 +93,6 @@ NETWORKS = (
             Peer("zkCNN", 85, 21.5e9, PAPER0),
             Peer("Halo2", 313, 48e9, PAPER0),
         ),
-        # Its layers are larger than the steps that are usual.
-        compile=("--step-variables", "22"),
     ),
     Network(
         "zator_510",
@@ -237,7 +234,6 @@ class Measured:
 
     def compile(self):
         arguments = [self.onnx, "--samples", self.samples, "-o", self.program]
-        arguments += self.network.compile
         if self.network.batched:
             arguments += ["--batch", self.options.batch]
             self.write_inputs()
@@ -245,7 +241,7 @@ class Measured:
 
     def write_inputs(self):
         """Writes random inputs as `make.py` draws them: between 0 and 1, with two decimals."""
-        self.count = self.options.inferences // self.options.batch * self.options.batch
+        self.count = self.options.inferences
         length = len(json.loads(self.input.read_text())["input_data"][0])
         draw = random.Random(self.network.name)
         folder = self.scratch / "inputs"
@@ -543,7 +539,7 @@ def arguments():
         "--batch",
         type=int,
         default=32,
-        help="of them in a step; their number is rounded down to a multiple [32]",
+        help="of them in a step; the last is repeated until steps are full [32]",
     )
     parser.add_argument("--raw", type=Path, help="file for JSON lines")
     parser.add_argument("--scratch", type=Path, help="directory for keys and proofs, 2 GB")
@@ -561,8 +557,8 @@ def arguments():
     if shutil.which(options.foldnet) is None:
         parser.error(f"{options.foldnet} is no program: cargo build --release")
     options.foldnet = Path(shutil.which(options.foldnet)).resolve()
-    if options.runs < 1 or not 1 <= options.batch <= options.inferences:
-        parser.error("--runs and --batch are at least 1, --inferences at least --batch")
+    if min(options.runs, options.batch, options.inferences) < 1:
+        parser.error("--runs, --batch and --inferences are at least 1")
     options.folder.mkdir(parents=True, exist_ok=True)
     return options
 
