@@ -362,8 +362,6 @@ pub fn check_architecture(architecture: &Architecture) -> Result<(), ArtefactErr
         shape.validate().map_err(of_kind)?;
         // Few constraints may have many entries, and synthesis takes time and memory for each.
         terms = shape.add_terms(terms).map_err(of_kind)?;
-        total = total.saturating_add(constraints(shape));
-        limit("constraints of all layers", 0, MAX_CONSTRAINTS, total)?;
         // Activations are hashed at both ends of a step, and every inference has digests of its own.
         let lives =
             shape.inputs.iter().sum::<usize>() + shape.output_lengths().iter().sum::<usize>();
@@ -371,6 +369,8 @@ pub fn check_architecture(architecture: &Architecture) -> Result<(), ArtefactErr
             .saturating_add(lives)
             .saturating_add(DIGEST_VALUES.saturating_mul(shape.batch));
         limit("live values of all kinds", 0, MAX_LIVE, live)?;
+        total = total.saturating_add(constraints(shape));
+        limit("constraints of all layers", 0, MAX_CONSTRAINTS, total)?;
     }
     let kinds = &architecture.kinds;
     let inputs = kinds.iter().map(GraphShape::input_len).collect::<Vec<_>>();

@@ -324,7 +324,11 @@ impl<E: Engine<GE: DlogGroupExt>> CommitmentKey<E> {
         if values.len() <= PREPARED_POINTS {
             return Ok(add(start, multiply(&self.prepared(values.len()), values)));
         }
-        Ok(add(start, sum_in_blocks(bases, values, multiply)))
+        let sum = sum_in_blocks(bases, values, multiply).ok_or(KeyError::TooLong {
+            expected: bases.len(),
+            got: values.len(),
+        })?;
+        Ok(add(start, sum))
     }
 
     /// The first `n` bases, prepared.

@@ -25,8 +25,10 @@ pub struct Depths {
     pub width: usize,
     /// The most variables of a step's weights.
     pub step_variables: usize,
-    /// How far the last point may exceed the first, in percent.
+    /// How far the last point may exceed the first, in percent, as the process runs.
     pub growth_percent: f64,
+    /// The same where freed memory goes back to the system at once.
+    pub held_percent: f64,
     /// The networks, in order of their depth.
     pub points: Vec<Depth>,
 }

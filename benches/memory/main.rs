@@ -79,7 +79,8 @@ fn depths(budget: &Budget) -> anyhow::Result<bool> {
         hold &= show(name, measured, point.megabytes);
         runs.extend(run);
     }
-    hold &= show_growth("growth", growth(&runs, depths.points.len()), depths);
+    let grown = growth(&runs, depths.points.len());
+    hold &= show_growth("growth", grown, depths.growth_percent);
     scratch.return_freed_memory();
     let ends = [depths.points.first(), depths.points.last()]
         .into_iter()
@@ -91,17 +92,17 @@ fn depths(budget: &Budget) -> anyhow::Result<bool> {
     hold &= show_growth(
         "growth of what is held",
         held.and_then(|runs| growth(&runs, 2)),
-        depths,
+        depths.held_percent,
     );
     Ok(hold)
 }
 
 /// Prints how memory grows from the first point to the last; whether that is within the budget.
-fn show_growth(point: &str, measured: Result<f64, String>, depths: &Depths) -> bool {
+fn show_growth(point: &str, measured: Result<f64, String>, budget: f64) -> bool {
     let line = Line {
         point: point.into(),
         measured,
-        budget: depths.growth_percent,
+        budget,
         unit: "%",
     };
     line.print();

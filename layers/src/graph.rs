@@ -38,9 +38,13 @@ pub const LARGEST_BATCH: usize = 1 << 12;
 /// Most live tensors at a cut.
 const MOST_LIVE: usize = 256;
 
-/// Most entries of the linear combinations of a step's constraints; those of hashes are not counted,
-/// since activations and inferences have bounds of their own.
+/// Most entries of the linear combinations of a step's constraints, with what its tensors stand for; those
+/// of hashes are not counted, since activations and inferences have bounds of their own.
 pub const MOST_TERMS: usize = 1 << 26;
+
+/// Entries that a value of a layer's operands or outputs counts as, since it takes memory in synthesis
+/// though no constraint may read it: some hundred bytes.
+const VALUE_TERMS: usize = 32;
 
 /// The constants of a step: all that its R1CS shape depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -327,17 +331,23 @@ impl GraphShape {
     }
 }
 
-/// Adds the entries of a layer's constraints.
+/// Adds the entries of a layer's constraints, and those that its tensors stand for.
 fn add_terms(place: Place, before: usize, node: &Node) -> Result<usize, LayerError> {
-    let got = before.saturating_add(node.layer.terms());
-    if got <= MOST_TERMS {
-        return Ok(got);
-    }
-    Err(LayerError::Terms {
-        place,
-        most: MOST_TERMS,
-        got,
-    })
+    let within = |got: usize| {
+        if got <= MOST_TERMS {
+            return Ok(got);
+        }
+        Err(LayerError::Terms {
+            place,
+            most: MOST_TERMS,
+            got,
+        })
+    };
+    // The tensors first: counting entries takes time in proportion to them.
+    let operands = node.layer.operands().into_iter();
+    let values = operands.fold(node.layer.outputs(), usize::saturating_add);
+    let held = within(before.saturating_add(values.saturating_mul(VALUE_TERMS)))?;
+    within(held.saturating_add(node.layer.terms()))
 }
 
 fn same_length(

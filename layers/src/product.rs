@@ -159,6 +159,10 @@ fn input_terms(sizes: &Sizes) -> usize {
     let line = width + ACTIVATION_TERMS - 1;
     let height = sizes.input.height.min(y_reads);
     let image = height - height.min(1) + line;
+    // Readers of the first output keep the entry of the eq table, a form of some entries.
+    let first = |axis: &Axis, bits: usize| axis.taps(0).len() * bits;
+    let x_reads = x_reads + first(&axis_x, x_bits);
+    let y_reads = y_reads + first(&axis_y, y_bits);
     let weighed = lines.saturating_mul(x_reads + width * (ACTIVATION_TERMS + 1));
     let planes = images.saturating_mul(y_reads + height * (line + 1));
     let batch = images.saturating_mul(image + 3);

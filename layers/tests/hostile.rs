@@ -337,3 +337,62 @@ fn shape_of(layer: Layer) -> GraphShape {
         ends_inference: true,
     }
 }
+
+/// A step that a file of some megabytes, or of a kilobyte, describes: what no constraint reads takes memory
+/// and time, too.
+fn values(gathers: usize, length: usize, linears: usize) -> GraphShape {
+    let nothing = Gather {
+        operands: vec![1],
+        map: vec![None; length],
+    };
+    let strided = |i: usize| Linear {
+        width: length,
+        window: Window {
+            stride: [1, 4096 - i],
+            ..Window::ONE
+        },
+        ..Linear::dense(1, 1, REQUANTISE)
+    };
+    let gathers = (0..gathers).map(|_| Node {
+        layer: nothing.clone().into(),
+        operands: vec![0],
+    });
+    let linears = (0..linears).map(|i| Node {
+        layer: strided(i).into(),
+        operands: vec![1],
+    });
+    let nodes: Vec<Node> = gathers.chain(linears).collect();
+    GraphShape {
+        inputs: vec![1],
+        outputs: vec![nodes.len()],
+        nodes,
+        batch: 1,
+        bits: 8,
+        weight_variables: 22,
+        ends_inference: true,
+    }
+}
+
+#[test]
+fn values_that_no_constraint_reads_are_bounded() {
+    values(1, 1 << 16, 2).validate().unwrap();
+    for (gathers, length, linears) in [(4, 1 << 20, 0), (1, 1 << 22, 1), (1, 1 << 20, 62)] {
+        let shape = values(gathers, length, linears);
+        let error = shape.validate().unwrap_err();
+        assert!(matches!(error, LayerError::Terms { .. }), "{error}");
+    }
+    // One tensor that is read 64 times by one layer.
+    let many = Gather {
+        operands: vec![1 << 20; 64],
+        map: vec![None],
+    };
+    let mut shape = values(0, 0, 0);
+    shape.inputs = vec![1 << 20];
+    shape.nodes = vec![Node {
+        layer: many.into(),
+        operands: vec![0; 64],
+    }];
+    shape.outputs = vec![1];
+    let error = shape.validate().unwrap_err();
+    assert!(matches!(error, LayerError::Terms { .. }), "{error}");
+}

@@ -208,11 +208,19 @@ fn quotient_point(key: &ProvingKey, shape: &Shape, assignment: &Assignment) -> R
     let domain = Domain::of(shape)?;
     let (a, b) = evaluate(shape, &domain, assignment.values())?;
     let values = quotient(&domain, a, b);
-    Ok(sum_in_blocks(
-        &key.parts().quotient,
-        &values,
-        Bases::multiply,
-    ))
+    sum(&key.parts().quotient, &values).map_err(|_| Error::SelfCheck)
+}
+
+/// `sum_i values[i] points[i]`.
+fn sum(points: &[G1Affine], values: &[Fr]) -> Result<G1, Rejected> {
+    let lengths = Rejected::Length {
+        what: "points of the proving key",
+        expected: values.len(),
+        got: points.len(),
+    };
+    let equal = points.len() == values.len();
+    let sum = sum_in_blocks(points, values, Bases::multiply);
+    sum.filter(|_| equal).ok_or(lengths)
 }
 
 /// `A = alpha + A(tau) + r delta`, `B = beta + B(tau) + s delta`,
@@ -226,10 +234,10 @@ fn assemble(
 ) -> Result<Proof, Rejected> {
     let (points, public) = (key.parts(), key.verifying_key());
     let z = assignment.values();
-    let a: G1 = sum_in_blocks(&points.a, z, Bases::multiply) + public.alpha() + points.delta * r;
-    let b: G1 = sum_in_blocks(&points.b, z, Bases::multiply) + points.beta + points.delta * s;
+    let a: G1 = sum(&points.a, z)? + public.alpha() + points.delta * r;
+    let b: G1 = sum(&points.b, z)? + points.beta + points.delta * s;
     let b_twisted: G2 = msm(z, &points.b_twisted) + public.beta() + *public.delta() * s;
-    let private: G1 = sum_in_blocks(&points.auxiliary, assignment.auxiliary(), Bases::multiply);
+    let private: G1 = sum(&points.auxiliary, assignment.auxiliary())?;
     let c = private + quotient + a * s + b * r - points.delta * (*r * s);
     Proof::new(a.to_affine(), b_twisted.to_affine(), c.to_affine())
 }

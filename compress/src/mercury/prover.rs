@@ -187,11 +187,12 @@ impl<'a> Prover<'a> {
         let trailing = coefficients.iter().rev();
         let zeros = trailing.take_while(|c| bool::from(c.is_zero())).count();
         let (used, _) = coefficients.split_at(coefficients.len() - zeros);
-        let powers = self.powers.get(..used.len()).ok_or(OpeningError::Key {
+        let sum = sum_in_blocks(self.powers, used, Bases::multiply);
+        let point = sum.ok_or(OpeningError::Key {
             expected: used.len(),
             got: self.powers.len(),
         })?;
-        let point = sum_in_blocks(powers, used, Bases::multiply).to_affine();
+        let point = point.to_affine();
         if bool::from(point.is_identity()) {
             return Err(OpeningError::Identity);
         }

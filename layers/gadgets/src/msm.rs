@@ -126,17 +126,18 @@ impl<A: CurveAffine> Bases<A> {
 pub const BLOCK: usize = 1 << 18;
 
 /// `sum_i values[i] points[i]` with bases that are used once: prepared block by block, so that not all
-/// of them are held twice. `multiply` is a method of [`Bases`]; the shorter list decides the length.
+/// of them are held twice. `multiply` is a method of [`Bases`]. None for more values than points.
 pub fn sum_in_blocks<A: CurveAffine, T>(
     points: &[A],
     values: &[T],
     multiply: impl Fn(&Bases<A>, &[T]) -> A::CurveExt,
-) -> A::CurveExt {
+) -> Option<A::CurveExt> {
+    let points = points.get(..values.len())?;
     let blocks = values.chunks(BLOCK).zip(points.chunks(BLOCK));
-    blocks.fold(A::CurveExt::identity(), |sum, (values, points)| {
-        let points = points.get(..values.len()).unwrap_or(points);
+    let sum = blocks.fold(A::CurveExt::identity(), |sum, (values, points)| {
         sum + multiply(&Bases::new(points), values)
-    })
+    });
+    Some(sum)
 }
 
 /// What the signs of scalars are found with.
@@ -241,7 +242,7 @@ fn group_sum<A: CurveAffine, R: Arithmetic<A>>(
 
 #[cfg(test)]
 mod tests {
-    use super::Bases;
+    use super::{Bases, sum_in_blocks};
     use ff::{Field, PrimeField};
     use halo2curves::CurveAffine;
     use halo2curves::group::prime::PrimeCurveAffine;
@@ -408,6 +409,12 @@ mod tests {
         assert_eq!(
             bases.multiply(&scalars[..5]).to_affine(),
             definition(&scalars[..5], &points)
+        );
+        assert_eq!(sum_in_blocks(&points, &scalars, Bases::multiply), None);
+        let sum = sum_in_blocks(&points, &scalars[..5], Bases::multiply);
+        assert_eq!(
+            sum.map(|sum| sum.to_affine()),
+            Some(definition(&scalars[..5], &points))
         );
     }
 }
