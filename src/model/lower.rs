@@ -90,6 +90,7 @@ pub(super) fn lower(
             input_scale: scales.of.first().copied().unwrap_or(1.0),
             nodes,
             output: graph.output,
+            reading: graph.reading(),
         },
         cuts: lowering.cuts,
     })

@@ -279,7 +279,11 @@ fn compile_reports_and_writes() {
     );
     assert_eq!(place.json("m.json")["steps"], 2);
     let tiny = [&start[..], &["--step-variables", "1"]].concat();
-    place.expect(UNDECIDED, &tiny, &["layer `first`", "raise the bound"]);
+    place.expect(
+        UNDECIDED,
+        &tiny,
+        &["layer `first`", "raise --step-variables to 3"],
+    );
     place.expect(
         UNDECIDED,
         &[&start[..], &["--step-variables", "23"]].concat(),
