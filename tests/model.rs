@@ -1089,13 +1089,9 @@ fn outputs_are_read_as_what_makes_them() {
 #[test]
 fn a_probability_names_the_class_of_its_logit() {
     let path = |name: &str| root(&format!("tests/fixtures/{name}.onnx"));
-    let samples: Vec<Vec<f32>> = (0..64)
-        .map(|i| {
-            (0..6)
-                .map(|j| ((i * 7 + j * 5) % 21) as f32 / 10.0 - 1.0)
-                .collect()
-        })
-        .collect();
+    let value = |i: usize, j: usize| ((i * i + 3 * i * j + j * 5) % 21) as f32 / 10.0 - 1.0;
+    let row = |i: usize| (0..6).map(|j| value(i, j)).collect();
+    let samples: Vec<Vec<f32>> = (0..64).map(row).collect();
     let logit = FloatGraph::open(path("logit")).unwrap();
     let labels: Vec<usize> = samples
         .iter()

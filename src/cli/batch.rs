@@ -212,6 +212,7 @@ pub(super) fn run(options: &Batch, cache: Option<&Path>) -> anyhow::Result<()> {
     let mut summary = Summary::default();
     let mut report = Report::default();
     report.number("model id", "model_id", show_model_id(&committed.model));
+    report.value("output_scale", outline.output.scale);
     constraints(&session, &mut report);
     report.seconds("set-up", "setup_seconds", set_up);
     if options.aggregate {
@@ -352,7 +353,6 @@ impl Work<'_> {
         };
         report.bytes("proof", "proof_bytes", there.bytes);
         let architecture = self.prover.session.architecture();
-        report.value("output_scale", architecture.output.scale);
         let each = clock.elapsed() / u32::try_from(good.len()).unwrap_or(u32::MAX).max(1);
         for (i, file) in good.into_iter().enumerate() {
             let mut more = there.about(output, i, architecture);
