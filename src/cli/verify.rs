@@ -190,14 +190,14 @@ fn given_inputs(options: &Verify, proof: &Proof) -> anyhow::Result<Option<Vec<Ve
     let values = files
         .iter()
         .map(|file| quantised(file, input, *bits, options.saturate))
-        .collect::<anyhow::Result<_>>()
-        .with_context(|| match options.inputs {
-            Some(_) => {
-                "the proof is compared with every NAME.json of --inputs; move those that \
-                        `batch --aggregate` left out"
-            }
-            None => "the proof cannot be compared with --input",
-        })?;
+        .collect::<anyhow::Result<_>>();
+    let values = match options.inputs {
+        Some(_) => values.context(
+            "the proof is compared with every NAME.json of --inputs; move those that `batch \
+             --aggregate` left out",
+        )?,
+        None => values?,
+    };
     let values = proof.architecture().fill_steps(values);
     output::note(format_args!(
         "{}: rounded with the scale {}, from the {}",
