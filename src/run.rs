@@ -118,12 +118,10 @@ impl<C: Cycle> Job<'_, C> {
 
     /// Folds what is left of a run; `watch` sees the state after every step.
     ///
-    /// While a step is folded the next one is evaluated, since nothing of that depends on the fold.
-    ///
     /// # Errors
     /// Those of the reference evaluation and of folding; [`Error::File`] for weights that do not
     /// have their digest, before their step is folded. The state is then of no further use.
-    pub fn fold<R: RngCore + CryptoRng + Send>(
+    pub fn fold<R: RngCore + CryptoRng>(
         &self,
         run: &mut RunState<C>,
         timing: &mut Timing,
@@ -134,27 +132,17 @@ impl<C: Cycle> Job<'_, C> {
         let total = self.steps();
         progress.start(Stage::Fold, total);
         progress.advance(run.recursion.index);
-        let mut ahead = None;
         while run.recursion.index < total {
-            let index = run.recursion.index;
-            let about = (&run.salts, run.recursion.start);
             let clock = Instant::now();
-            let step = match ahead.take() {
-                Some(step) => step,
-                None => self.evaluate(index, &run.live, about)?,
-            };
+            let about = (&run.salts, run.recursion.start);
+            let step = self.evaluate(run.recursion.index, &run.live, about)?;
             timing.witness += clock.elapsed();
             let clock = Instant::now();
-            let (folded, next) = rayon::join(
-                || self.fold_step(&mut run.recursion, &step, rng),
-                || (index + 1 < total).then(|| self.evaluate(index + 1, &step.live, about)),
-            );
-            folded?;
-            timing.fold += clock.elapsed();
+            self.fold_step(&mut run.recursion, &step, rng)?;
             self.advance(run, step);
+            timing.fold += clock.elapsed();
             watch(run);
             progress.advance(run.recursion.index);
-            ahead = next.transpose()?;
         }
         progress.finish();
         Ok(())

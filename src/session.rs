@@ -143,11 +143,11 @@ pub struct Accepted {
 /// How long the parts of a run took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Evaluating the integer network where nothing was folded beside.
+    /// Evaluating the integer network.
     pub witness: Duration,
     /// Start instances.
     pub start: Duration,
-    /// Folding all steps, and evaluating the steps after them beside.
+    /// Folding all steps.
     pub fold: Duration,
 }
 
@@ -246,7 +246,7 @@ impl<C: Cycle> Session<C> {
     /// # Errors
     /// Those of the reference evaluation and of folding; [`Error::Unmasked`] for a private model from
     /// start instances that hide nothing.
-    pub fn prove<R: RngCore + CryptoRng + Send>(
+    pub fn prove<R: RngCore + CryptoRng>(
         &self,
         program: &Program,
         committed: &Committed<C>,

@@ -108,7 +108,7 @@ fn private_files() {
 
 #[test]
 fn private_statements() {
-    attack("private_statement", CASES);
+    attack("private_statement", 40);
 }
 
 #[test]

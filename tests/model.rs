@@ -694,7 +694,6 @@ mod errors {
             ),
             ("unknown_attribute", "Gemm with the attribute `transC`"),
             ("trans_a", "node `dense`: operand shapes [1, 6] and [6, 4]"),
-            ("embedding", "node `lookup`: Gather with computed indices"),
             (
                 "quotient",
                 "node `ratio`: Div with an activation as divisor",
@@ -988,7 +987,29 @@ mod errors {
             QuantisedInput::round(&[0.0, 9.0, 0.0], 0.01, (-128, 127), OutOfRange::Reject);
         let mut graph = FloatGraph::open(fixture("branch")).unwrap();
         graph.output_shape = vec![5];
+        let tokens = FloatGraph::open(fixture("tokens")).unwrap();
+        let sample = vec![0.0, 3.0, 11.0, 1.0, 2.0];
+        let narrow = Quantised::new(&tokens, &[sample], &options_of(4, 16));
+        let token = |value: f32| {
+            QuantisedInput::round(&[value], 1.0, (-128, 127), OutOfRange::Saturate).unwrap_err()
+        };
         vec![
+            (
+                tokens.evaluate(&[0.0, 3.0, 12.0, 1.0, 2.0]).unwrap_err(),
+                "node `lookup`: index 2 is 12, expected 0 to 11",
+            ),
+            (
+                narrow.unwrap_err(),
+                "node `lookup`: indices up to 11 need activations of 5 bits, got 4",
+            ),
+            (
+                token(0.5),
+                "input value 0 is 0.5, the network takes integers",
+            ),
+            (
+                token(300.0),
+                "input value 0 is 300, outside of the integers -128 to 127",
+            ),
             (
                 outside.unwrap_err(),
                 "input value 1 is 9, outside the calibrated range [-1.28, 1.27]",

@@ -173,11 +173,11 @@ fn the_memory_decides_what_is_planned() {
     let free = check(&graph, &options(16, 8));
     let model = options(16, 8).cost;
     let tight = PlanOptions {
-        memory: Some(free.bytes(&model) - 1),
+        memory: Some(model.memory.bytes(&free.sizes()) - 1),
         ..options(16, 8)
     };
     let plan = check(&graph, &tight);
-    assert!(plan.bytes(&model) < free.bytes(&model));
+    assert!(model.memory.bytes(&plan.sizes()) < model.memory.bytes(&free.sizes()));
     let none = PlanOptions {
         memory: Some(1 << 20),
         ..options(16, 8)

@@ -292,6 +292,10 @@ impl IntegerLayer for AveragePool {
                 },
             }
         };
+        let even = |mut layer: AveragePool| {
+            layer.requantise.ties = Ties::Even;
+            layer
+        };
         let planes = |channels, height, width, channels_last| Pooled {
             batch: 1,
             channels,
@@ -308,6 +312,7 @@ impl IntegerLayer for AveragePool {
             sample(planes(2, 4, 4, false), Window::tiles([2, 2]), 12),
             sample(planes(2, 3, 3, true), padded, 10).repeated(2),
             sample(planes(4, 1, 5, false), Window::tiles([1, 5]), 8),
+            even(sample(planes(1, 4, 4, false), Window::tiles([2, 2]), 12)),
         ]
     }
 }

@@ -137,11 +137,24 @@ impl IntegerLayer for Combine {
                 ties: Ties::Up,
             },
         };
+        let even = |mut layer: Combine| {
+            layer.requantise.ties = Ties::Even;
+            layer
+        };
         vec![
             sample(&[300, -211], 9, -128, 127),
             sample(&[1000], 10, 0, 127),
             sample(&[77, 5, -90], 6, -100, 99),
             sample(&[1, 1], 0, -128, 127),
+            even(sample(&[1, 1], 1, -128, 127)),
+            even(sample(&[1, -1], 2, 0, 127)),
+            even(Combine {
+                requantise: Requantise {
+                    accumulator_bits: 9,
+                    ..sample(&[1, 1], 2, -128, 127).requantise
+                },
+                ..sample(&[1, 1], 2, -128, 127)
+            }),
         ]
     }
 }

@@ -131,6 +131,23 @@ pub enum LayerError {
         /// The value.
         got: i64,
     },
+    /// An index is none of those that a layer knows.
+    #[error(
+        "{place}: index {position}: expected {low} to {high}, got {got}; give indices of the table's \
+         rows, counted from the first"
+    )]
+    Index {
+        /// The layer.
+        place: Place,
+        /// Position of the index.
+        position: usize,
+        /// Smallest index.
+        low: i64,
+        /// Largest index.
+        high: i64,
+        /// The index.
+        got: i64,
+    },
     /// An accumulator exceeds the bound that the layer was compiled with.
     #[error(
         "{place}: accumulator {index}: expected an absolute value below 2^{bits}, got {got}; \
@@ -176,6 +193,7 @@ impl LayerError {
         match self {
             LayerError::Parameter { place, .. }
             | LayerError::Terms { place, .. }
+            | LayerError::Index { place, .. }
             | LayerError::Length { place, .. }
             | LayerError::Operands { place, .. }
             | LayerError::Accumulator { place, .. } => Some(*place),

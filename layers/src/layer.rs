@@ -13,6 +13,7 @@ use crate::matmul::MatMul;
 use crate::max_pool::MaxPool;
 use crate::multiply::Multiply;
 use crate::normalise::Normalise;
+use crate::one_hot::OneHot;
 use crate::product;
 use crate::requantise::{Requantise, RequantiseWires, Requantised};
 use crate::softmax::Softmax;
@@ -424,4 +425,5 @@ layers! {
     Softmax,
     Normalise,
     ArgMax,
+    OneHot,
 }

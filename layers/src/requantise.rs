@@ -45,8 +45,8 @@
 //! `q + e = v*`, the parts exist: `b = 1` needs an odd `q != v*`, hence `e != 0`.
 //!
 //! * Cost of one value: the lookups of the ranges, at one constraint each, and a constraint for each
-//!   end of the clamp that the accumulator bound does not rule out. Ties to even cost one lookup (activations
-//!   of at most 9 bits) and five constraints more, four where nothing exceeds the clamp.
+//!   end of the clamp that the accumulator bound does not rule out. Ties to even cost the lookups of `k`
+//!   (two for activations of 8 bits) and five constraints more, four where nothing exceeds the clamp.
 
 use crate::error::{LayerError, Place};
 use crate::layer::{LayerCost, LayerTrace, LayerWires};

@@ -270,7 +270,7 @@ fn a_pool_of_more_values_than_allowed_is_refused_before_they_are_listed() {
         bits: 8,
     };
     let cost = Layer::from(pool.clone()).cost();
-    assert_eq!(cost.lookups, 2 * 2049 << 11);
+    assert_eq!(cost.lookups, (2 * 2049) << 11);
     assert_eq!(cost.constraints, 2 * 2049 * ((1 << 11) - 1));
     assert_eq!(too_many_terms(&shape_of(pool.into())).0, 0);
 }

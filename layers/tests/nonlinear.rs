@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{Random, input, output, run};
+use common::{Random, input, output, run, unpinned};
 use ff::Field;
 use foldnet_gadgets::mock::MockSystem;
 use foldnet_layers::average_pool::Pooled;
@@ -15,8 +15,8 @@ use foldnet_layers::error::Place;
 use foldnet_layers::layer::LayerTrace;
 use foldnet_layers::requantise::{Requantise, Requantised, Ties};
 use foldnet_layers::{
-    ArgMax, GraphShape, GraphTrace, Layer, MatMul, MaxPool, Multiply, Node, Normalise, Softmax,
-    Table, Window, evaluate, pack, tensor,
+    ArgMax, Combine, GraphShape, GraphTrace, Layer, MatMul, MaxPool, Multiply, Node, Normalise,
+    OneHot, Softmax, Table, Window, evaluate, pack, tensor,
 };
 use halo2curves::bn256::Fr;
 
@@ -95,7 +95,7 @@ impl Case {
     fn check(&self) {
         let mut checked = self.run();
         assert_eq!(checked.rejections(), NONE, "{:?}", self.shape);
-        assert_eq!(checked.system.unpinned(), NONE, "{:?}", self.shape);
+        assert_eq!(unpinned(&mut checked), NONE, "{:?}", self.shape);
     }
 }
 
@@ -1094,4 +1094,244 @@ fn costs_are_those_of_the_headers() {
     let products = 8 * 8 + 8 * 16 + 16 * 8 - 16;
     assert_eq!(cost(layer), [64 * lookups, 0, 64 * clamp + products]);
     assert_eq!((lookups, clamp), (1 + 3 + 2, 2));
+}
+
+// Ties to even.
+
+/// Half the sum of two numbers.
+fn half_sums() -> (Case, Combine) {
+    let layer = Combine {
+        length: 6,
+        coefficients: vec![1, 1],
+        requantise: Requantise {
+            shift: 1,
+            low: -127,
+            high: 126,
+            accumulator_bits: 10,
+            ties: Ties::Even,
+        },
+    };
+    let inputs: [&[i64]; 2] = [&[1, 2, 1, 127, 127, -128], &[0, 1, 1, 126, 127, -127]];
+    (Case::new(layer.clone(), 8, &inputs), layer)
+}
+
+#[test]
+fn halves_go_to_the_even_neighbour() {
+    let (case, _) = half_sums();
+    // 1/2, 3/2, 1, 253/2, 127 and -255/2: the last two beyond the clamp.
+    assert_eq!(case.output(), [0, 2, 1, 126, 126, -127]);
+    case.check();
+    let mut random = Random::new(31);
+    for bits in [2, 8, 9, 16] {
+        let (low, high) = tensor::range(bits);
+        for (shift, coefficients) in [(1, [1, 1]), (2, [1, -1]), (3, [2, 3]), (0, [1, 1])] {
+            let layer = Combine {
+                length: 40,
+                coefficients: coefficients.to_vec(),
+                requantise: Requantise {
+                    shift,
+                    low,
+                    high,
+                    accumulator_bits: bits + 3,
+                    ties: Ties::Even,
+                },
+            };
+            let inputs = [(); 2].map(|()| input(&mut random, 40, bits));
+            let case = Case::new(layer, bits, &[&inputs[0], &inputs[1]]);
+            let expected = inputs[0].iter().zip(&inputs[1]).map(|(a, b)| {
+                let sum = (coefficients[0] * a + coefficients[1] * b) as f64;
+                let value = (sum / f64::from(1u32 << shift)).round_ties_even();
+                (value as i64).clamp(low, high)
+            });
+            assert_eq!(case.output(), expected.collect::<Vec<_>>());
+            case.check();
+        }
+    }
+}
+
+#[test]
+fn a_tie_that_goes_the_wrong_way() {
+    let (case, layer) = half_sums();
+    let forge = |output: usize, quotient: i64, down: i64| {
+        case.forge(|trace| {
+            let parts = &mut trace.requantised[output];
+            assert_eq!(parts.over + parts.under, 0);
+            (parts.quotient, parts.down) = (quotient, down);
+            let rest = layer.requantise.accumulator(parts) - i128::from(parts.remainder);
+            let sum = [1, 3, 2, 253][output];
+            parts.remainder = sum - rest as i64;
+        })
+    };
+    let named = |output: usize, name: &str| step(&format!("output {output}/{name}"));
+    let odd = "odd output of a tie exceeds the clamp";
+    // 1/2 up to 1, 3/2 down to 1.
+    assert_eq!(forge(0, 1, 0), [named(0, odd)]);
+    assert_eq!(forge(1, 1, 1), [named(1, odd)]);
+    // 253/2 down to 125, by 2.
+    assert_eq!(forge(3, 125, 2), [named(3, "down is a bit"), named(3, odd)]);
+    // 1 is no tie.
+    assert_eq!(forge(2, 0, 1), [named(2, "down only for ties")]);
+}
+
+#[test]
+fn a_wrong_parity() {
+    let (case, _) = half_sums();
+    let forge = |output: usize, change: Fr| {
+        let half = format!("output {output}/half 0");
+        case.shift(&[(&half, change)])
+    };
+    // An even output whose parity is said to be -2 or 2, and half of an odd number.
+    for change in [Fr::ONE, -Fr::ONE] {
+        let failed = forge(1, change);
+        assert!(
+            failed.contains(&step("output 1/parity is a bit")),
+            "{failed:?}"
+        );
+    }
+    let failed = forge(2, Fr::from(2).invert().unwrap());
+    assert!(
+        failed
+            .iter()
+            .any(|path| path == LOOKUP || path.starts_with("lookups/")),
+        "{failed:?}"
+    );
+}
+
+#[test]
+fn hints_for_what_is_not_so() {
+    let (case, _) = half_sums();
+    // Output 2 is 1, odd, with the remainder 1: the hint is pinned, and so is what it shows.
+    let named = |name: &str| step(&format!("output 2/{name}"));
+    assert_eq!(
+        case.shift(&[("output 2/odd by remainder", Fr::ONE)]),
+        [named("odd output is no tie")]
+    );
+    assert_eq!(
+        case.shift(&[("output 2/odd without tie", Fr::ONE)]),
+        [
+            named("odd output is no tie"),
+            named("odd output of a tie exceeds the clamp")
+        ]
+    );
+}
+
+// One-hot vectors.
+
+fn one_hot() -> OneHot {
+    OneHot {
+        positions: 3,
+        classes: 5,
+        offset: -1,
+    }
+}
+
+#[test]
+fn one_hot_vectors_mark_the_index() {
+    let case = Case::new(one_hot(), 8, &[&[-1, 3, 0]]);
+    assert_eq!(
+        case.output(),
+        [[1, 0, 0, 0, 0], [0, 0, 0, 0, 1], [0, 1, 0, 0, 0]].concat()
+    );
+    case.check();
+}
+
+#[test]
+fn every_index_of_every_width_has_its_vector() {
+    for (bits, classes, offset) in [(2, 4, -2), (8, 128, 0), (9, 200, -3), (16, 30, 32_738)] {
+        let layer = OneHot {
+            positions: classes,
+            classes,
+            offset,
+        };
+        let indices: Vec<i64> = (0..classes as i64).map(|v| v + offset).collect();
+        let case = Case::new(layer, bits, &[&indices]);
+        let expected = (0..classes * classes).map(|i| i64::from(i / classes == i % classes));
+        assert_eq!(case.output(), expected.collect::<Vec<_>>(), "{bits}");
+        if classes < 100 {
+            case.check();
+        }
+    }
+}
+
+#[test]
+fn a_wrong_one_hot_vector() {
+    let case = Case::new(one_hot(), 8, &[&[-1, 3, 0]]);
+    let index = step("position 0/index");
+    let one = step("position 0/one");
+    // Another class; two classes whose indices add up to the index; none.
+    let moved = case.forge(|t| t.values.swap(0, 2));
+    assert_eq!(moved, [index.as_str()]);
+    let pair = case.forge(|t| {
+        // -1 = -1 + 0: the class of index 0 adds nothing.
+        t.values[1] = 1;
+    });
+    assert_eq!(pair, [one.as_str()]);
+    let none = case.forge(|t| t.values[0] = 0);
+    assert_eq!(none, [one.clone(), index.clone()]);
+    // Entries that are no bits: sum and index hold, 2 [-1] - 2 [0] + [1] = -1 with sum 1 ...
+    let entries = case.forge(|t| t.values[..3].copy_from_slice(&[2, -2, 1]));
+    let bits = [0, 1].map(|v| step(&format!("position 0/bit {v}")));
+    assert_eq!(entries, bits);
+    // ... and halves of two neighbours of the index 0.
+    let half = inverse(2);
+    let failed = case.shift(&[
+        ("position 2/bit 1", -Fr::ONE),
+        ("position 2/bit 0", half),
+        ("position 2/bit 2", half),
+    ]);
+    let bits = [0, 2].map(|v| step(&format!("position 2/bit {v}")));
+    assert_eq!(failed, bits);
+    // The vectors of two positions exchanged.
+    let failed = case.forge(|t| t.values.rotate_left(5));
+    let indices = [0, 1, 2].map(|p| step(&format!("position {p}/index")));
+    assert_eq!(failed, indices);
+}
+
+#[test]
+fn an_index_without_a_class_has_no_vector() {
+    let case = Case::new(one_hot(), 8, &[&[-1, 3, 0]]);
+    let weights = pack(&case.shape, &[]).unwrap();
+    for index in [-2, 4, 127, -128] {
+        let error = evaluate(&case.shape, &weights, &[vec![-1, index, 0]]).unwrap_err();
+        let expected = format!("layer 0 (one hot): index 1: expected -1 to 3, got {index}; give");
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        // Whatever the vector is, some constraint of the position fails.
+        for class in 0..=5 {
+            let mut forged = case.clone();
+            forged.trace.inputs[0][1] = index;
+            let vector = (0..5).map(|v| i64::from(v == class));
+            forged.trace.layers[0].values.splice(5..10, vector);
+            let failed = forged.run().rejections();
+            assert!(
+                failed.contains(&step("position 1/index")) || failed == [step("position 1/one")],
+                "{index} {class}: {failed:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_hot_vectors_are_counted() {
+    assert_eq!(cost(one_hot()), [0, 0, 3 * (5 + 2)]);
+    let embedding = OneHot {
+        positions: 16,
+        classes: 128,
+        offset: 0,
+    };
+    assert_eq!(cost(embedding), [0, 0, 16 * 130]);
+}
+
+#[test]
+fn classes_beyond_the_activations_are_refused() {
+    let refused = |change: fn(&mut OneHot)| {
+        let mut layer = one_hot();
+        change(&mut layer);
+        refusal(layer, 8)
+    };
+    assert!(refused(|l| l.classes = 130).contains("largest index: expected -128 to 127, got 128"));
+    assert!(refused(|l| l.offset = -129).contains("smallest index"));
+    assert!(refused(|l| l.offset = i64::MAX).contains("smallest index"));
+    assert!(refused(|l| l.classes = usize::MAX).contains("outputs"));
+    assert!(refused(|l| l.classes = 0).contains("outputs"));
+    assert!(refused(|l| l.positions = 0).contains("outputs"));
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Random, digest, run};
+use common::{Random, digest, is_hint, run};
 use ff::Field;
 use foldnet_gadgets::field::power_of_two;
 use foldnet_layers::average_pool::Pooled;
@@ -11,7 +11,8 @@ use foldnet_layers::error::Place;
 use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{
     ArgMax, AveragePool, Combine, Gather, GraphShape, GraphTrace, Layer, Linear, MatMul, MaxPool,
-    Multiply, Node, Normalise, Softmax, Table, Window, evaluate, pack, required_variables, tensor,
+    Multiply, Node, Normalise, OneHot, Softmax, Table, Window, evaluate, pack, required_variables,
+    tensor,
 };
 use halo2curves::bn256::Fr;
 use ndarray::{Array1, Array2};
@@ -54,7 +55,7 @@ fn requantise(random: &mut Random) -> Requantise {
         low: a.min(b),
         high: a.max(b),
         accumulator_bits: 34,
-        ties: Ties::Up,
+        ties: [Ties::Up, Ties::Even][size(random, 0, 1)],
     }
 }
 
@@ -391,9 +392,29 @@ fn arg_max(random: &mut Random) -> Drawn {
     Drawn::new(layer, vec![input], exact)
 }
 
+fn one_hot(random: &mut Random) -> Drawn {
+    let (positions, classes) = (size(random, 1, 5), size(random, 1, 20));
+    let offset = random.between(-128, 108);
+    let layer = OneHot {
+        positions,
+        classes,
+        offset,
+    };
+    let last = offset + classes as i64 - 1;
+    let input: Vec<i64> = (0..positions)
+        .map(|_| random.between(offset, last))
+        .collect();
+    let one = |index: &i64, v: usize| f64::from(u8::from(*index == offset + v as i64));
+    let exact = input
+        .iter()
+        .flat_map(|i| (0..classes).map(move |v| (one(i, v), 0.0)));
+    let exact = exact.collect();
+    Drawn::new(layer, vec![input], exact)
+}
+
 type Draw = fn(&mut Random) -> Drawn;
 
-const LAYERS: [Draw; 11] = [
+const LAYERS: [Draw; 12] = [
     linear,
     combine,
     average_pool,
@@ -405,6 +426,7 @@ const LAYERS: [Draw; 11] = [
     softmax,
     normalise,
     arg_max,
+    one_hot,
 ];
 
 fn shape(layer: &Layer) -> GraphShape {
@@ -436,7 +458,7 @@ fn mutate(random: &mut Random, drawn: &Drawn, shape: &GraphShape, trace: &GraphT
     ];
     // The insides of hashes are the gadget's own business.
     let own: Vec<usize> = (0..paths.len())
-        .filter(|at| !paths[*at].contains("sponge"))
+        .filter(|at| !paths[*at].contains("sponge") && !is_hint(&paths[*at]))
         .collect();
     for _ in 0..12 {
         let at = own[size(random, 0, own.len() - 1)];

@@ -182,7 +182,7 @@ pub struct Compile {
     /// Make steps so small that proving takes at most this much memory, 800M or 1.5G, or refuse.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
-    /// The proof to plan for: it decides how many constraints steps may have, and what takes memory.
+    /// The proof that steps are planned for, and that --memory is about.
     #[arg(long, value_name = "KIND", value_enum, default_value = "groth16")]
     pub proof: ProofKind,
     /// Write the numbers as JSON, too.

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::files;
 use crate::model::json::samples as read_samples;
 use crate::model::network::IntegerGraph;
-use crate::model::plan::{MAX_WEIGHT_VARIABLES, PlanOptions};
+use crate::model::plan::{CostModel, MAX_WEIGHT_VARIABLES, PlanOptions};
 use crate::model::{FloatGraph, LayerReport, ModelError, QuantiseOptions, Quantised, Samples};
 use crate::program::Program;
 use anyhow::Context;
@@ -43,6 +43,10 @@ pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
             max_constraints: match options.proof {
                 ProofKind::Groth16 => PlanOptions::default().max_constraints,
                 ProofKind::Folded | ProofKind::Spartan => artefact::MAX_CONSTRAINTS,
+            },
+            cost: match options.proof {
+                ProofKind::Folded => CostModel::folding(),
+                ProofKind::Spartan | ProofKind::Groth16 => CostModel::default(),
             },
             ..PlanOptions::default()
         };

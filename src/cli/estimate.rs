@@ -13,7 +13,7 @@ use super::output::{self, Report, size};
 use crate::decider::statement::StatementShape;
 use crate::files::encoded_length;
 use crate::memory::peak_resident_bytes;
-use crate::model::plan::cost::{self, CostModel, MemoryModel};
+use crate::model::plan::cost::{self, CostModel, MemoryModel, Sizes};
 use crate::program::Outline;
 use crate::session::Architecture;
 use foldnet_layers::graph::GraphShape;
@@ -25,9 +25,11 @@ pub(super) struct Estimate {
     /// Of the step circuit of each kind.
     constraints: Vec<usize>,
     steps: usize,
+    /// To set up parameters, their keys read from the cache.
+    set_up: f64,
     /// To fold.
     seconds: f64,
-    /// To make the proof of what was folded.
+    /// To make start instances, and the proof of what was folded.
     compress: f64,
     /// The peak.
     bytes: u64,
@@ -40,42 +42,43 @@ impl Estimate {
     /// For one proof about some inferences.
     pub(super) fn new(program: &Outline, proof: ProofKind, inferences: usize) -> Self {
         let variables = program.weight_variables;
-        let of = |kind: &GraphShape| cost::constraints(kind, variables);
-        let constraints: Vec<usize> = program.kinds.iter().map(of).collect();
+        let sizes = Sizes::of(&program.kinds, variables);
         let model = CostModel::default();
         let step = |(kind, constraints): (&GraphShape, &usize)| {
             model.step_seconds(*constraints, cost::multiplications(kind), variables)
         };
-        let kinds: Vec<f64> = program.kinds.iter().zip(&constraints).map(step).collect();
+        let kinds = program.kinds.iter().zip(&sizes.constraints);
+        let kinds: Vec<f64> = kinds.map(step).collect();
         let each = program.steps.iter().filter_map(|step| kinds.get(step.kind));
         let each: f64 = each.sum();
-        let compress = match proof {
-            ProofKind::Folded => 0.0,
-            ProofKind::Spartan => model.compress_seconds(&constraints, variables),
-            ProofKind::Groth16 => model.compress_seconds(&constraints, variables) + model.groth16,
+        let (start, spartan) = (model.start.seconds(&sizes), model.compress.seconds(&sizes));
+        let (start, compress) = match proof {
+            ProofKind::Folded => (0.0, 0.0),
+            ProofKind::Spartan => (start, spartan),
+            ProofKind::Groth16 => (start, spartan + model.groth16),
         };
-        let bytes = |memory: MemoryModel| memory.bytes(&constraints, variables) as u64;
         let bytes = match proof {
-            ProofKind::Folded => bytes(MemoryModel::FOLDED),
-            ProofKind::Spartan => bytes(MemoryModel::SPARTAN),
-            ProofKind::Groth16 => bytes(MemoryModel::GROTH16).max(bytes(MemoryModel::SPARTAN)),
+            ProofKind::Folded => MemoryModel::FOLDED.bytes(&sizes),
+            ProofKind::Spartan => MemoryModel::SPARTAN.bytes(&sizes),
+            ProofKind::Groth16 => MemoryModel::GROTH16
+                .bytes(&sizes)
+                .max(MemoryModel::SPARTAN.bytes(&sizes)),
         };
-        let largest = constraints.iter().max().copied().unwrap_or(0);
-        let opened = variables.max(largest.next_power_of_two().ilog2() as usize);
+        let opened = sizes.point_variables();
         let architecture = Architecture::from(program);
         let groups = inferences.div_ceil(architecture.batch());
         let statement = StatementShape::new(&architecture, groups * architecture.batch());
         Estimate {
             kind: proof,
             steps: program.steps.len() * groups,
+            set_up: model.set_up.seconds(&sizes),
             seconds: each * groups as f64,
-            compress,
+            compress: start + compress,
             bytes,
-            proof: about_bytes(&architecture, &statement)
-                + proof_bytes(proof, &constraints, (variables, opened)),
+            proof: about_bytes(&architecture, &statement) + proof_bytes(proof, &sizes),
             gas: (proof == ProofKind::Groth16)
-                .then(|| gas(constraints.len(), opened, statement.elements())),
-            constraints,
+                .then(|| gas(sizes.constraints.len(), opened, statement.elements())),
+            constraints: sizes.constraints,
         }
     }
 
@@ -112,7 +115,9 @@ impl Estimate {
         let largest = self.constraints.iter().max().copied().unwrap_or(0);
         let steps = self.steps * proofs;
         output::note(format_args!(
-            "estimate: {steps} steps of about {largest} constraints, {}",
+            "estimate: {steps} {} of about {largest} constraints, {:.1} s to set up, {}",
+            if steps == 1 { "step" } else { "steps" },
+            self.set_up,
             self.amounts(proofs)
         ));
         match budget {
@@ -161,7 +166,7 @@ impl Estimate {
 pub(super) struct Measured {
     /// Seconds of folding.
     pub fold: f64,
-    /// Seconds of making the proof of what was folded, without keys.
+    /// Seconds of start instances and of making the proof of what was folded, without keys.
     pub compress: f64,
     /// Bytes of the proof.
     pub proof: u64,
@@ -189,22 +194,17 @@ fn about_bytes(architecture: &Architecture, statement: &StatementShape) -> u64 {
 }
 
 /// Bytes of the proof itself.
-fn proof_bytes(
-    proof: ProofKind,
-    constraints: &[usize],
-    (variables, opened): (usize, usize),
-) -> u64 {
-    let kinds = constraints.len();
+fn proof_bytes(proof: ProofKind, sizes: &Sizes) -> u64 {
+    let (kinds, opened) = (sizes.constraints.len(), sizes.point_variables());
     let bytes = match proof {
         // Two segments and the error of every running instance, the last instance, the accumulator.
         ProofKind::Folded => {
-            let rows: usize = constraints.iter().sum();
-            let largest = constraints.iter().max().copied().unwrap_or(0);
+            let largest = sizes.constraints.iter().max().copied().unwrap_or(0);
             let cyclefold = 120_000;
-            cyclefold + 35 * (2 * rows + largest) + (32 << variables.min(32))
+            cyclefold + 35 * (2 * sizes.rows() + largest) + (32 << sizes.variables.min(32))
         }
-        ProofKind::Spartan => 5_200 + 2_500 * kinds + 100 * opened,
-        ProofKind::Groth16 => 32 * proof_words(kinds, opened),
+        ProofKind::Spartan => 5_600 + 2_660 * kinds + 100 * opened,
+        ProofKind::Groth16 => 200 + 32 * proof_words(kinds, opened),
     };
     bytes as u64
 }

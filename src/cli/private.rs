@@ -80,10 +80,16 @@ impl Private {
             Some(Error::Model(model)) => Some(model),
             _ => error.downcast_ref::<ModelError>(),
         };
-        if let Some(ModelError::OutsideRange { index, .. }) = model {
+        if let Some(
+            ModelError::OutsideRange { index, .. }
+            | ModelError::InputInteger { index, .. }
+            | ModelError::InputIndex { index, .. },
+        ) = model
+        {
             anyhow::bail!(
-                "input value {index} is outside the calibrated range, and not shown since it is \
-                 private; calibrate with such inputs, or clamp with --saturate"
+                "input value {index} is outside the calibrated range or no integer where tokens are \
+                 expected, and not shown since it is private; calibrate with such inputs, or clamp \
+                 with --saturate"
             );
         }
         Err(error)

@@ -146,7 +146,10 @@ impl Made {
         }
         Some(Measured {
             fold: self.timing.fold.as_secs_f64(),
-            compress: self.compress_time.as_secs_f64(),
+            compress: match self.compress_time {
+                Duration::ZERO => 0.0,
+                time => (self.timing.start + time).as_secs_f64(),
+            },
             proof: self.bytes,
         })
     }

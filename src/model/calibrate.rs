@@ -324,6 +324,13 @@ fn magnitudes(
             *slot = larger(*slot, *value);
         }
     }
+    // Where the model gives the scale, samples need not show one.
+    for tensor in 0..most.len() {
+        let step = graph.given_step(tensor).unwrap_or(0.0);
+        if let Some(slot) = most.get_mut(classes.of(tensor)) {
+            *slot = slot.max(step);
+        }
+    }
     Ok(most)
 }
 

@@ -95,8 +95,11 @@ pub enum ModelError {
         /// The most values there may be.
         most: usize,
     },
-    /// The graph input is not a float32 tensor.
-    #[error("graph input `{input}` is {got}, expected float32; export the model in float32")]
+    /// The graph input is neither a float32 nor an integer tensor.
+    #[error(
+        "graph input `{input}` is {got}, expected float32, or int64 or int32 for numbers of tokens; \
+         export the model with such an input"
+    )]
     InputType {
         /// The graph input.
         input: String,
@@ -384,6 +387,62 @@ pub enum ModelError {
         bits: u32,
         /// The width needed.
         needed: u32,
+    },
+    /// Indices of a table need wider activations.
+    #[error(
+        "node `{node}`: indices up to {most} need activations of {needed} bits, got {bits}; compile \
+         with --bits {needed}"
+    )]
+    IndexBits {
+        /// The node.
+        node: String,
+        /// The largest index.
+        most: usize,
+        /// The width asked for.
+        bits: u32,
+        /// The width needed.
+        needed: u32,
+    },
+    /// An index is none of a table's rows.
+    #[error(
+        "node `{node}`: index {position} is {value}, expected 0 to {most}; give indices of the table's \
+         rows, counted from the first"
+    )]
+    Index {
+        /// The node.
+        node: String,
+        /// Position of the index.
+        position: usize,
+        /// The index.
+        value: f64,
+        /// The largest index.
+        most: usize,
+    },
+    /// An input value of a network that takes integers is none.
+    #[error(
+        "input value {index} is {value}, the network takes integers; give numbers of tokens as they \
+         are, without scaling"
+    )]
+    InputInteger {
+        /// Position of the value.
+        index: usize,
+        /// The value.
+        value: f64,
+    },
+    /// An integer of the input does not fit the activations.
+    #[error(
+        "input value {index} is {value}, outside of the integers {low} to {high} of the activations; \
+         give a smaller one, or compile with more --bits if the network knows it"
+    )]
+    InputIndex {
+        /// Position of the value.
+        index: usize,
+        /// The value.
+        value: f64,
+        /// The smallest integer.
+        low: i64,
+        /// The largest integer.
+        high: i64,
     },
     /// A function needs a table that is too long.
     #[error(

@@ -338,6 +338,8 @@ pub enum FloatOp {
     },
     /// Position of the first largest value of each row.
     ArgMax(Rows),
+    /// For each of `rows` integers from zero on, below `columns`, as many zeros and a one.
+    OneHot(Rows),
 }
 
 impl FloatOp {
@@ -356,7 +358,13 @@ impl FloatOp {
             FloatOp::Normalise { .. } => "Normalise",
             FloatOp::MatMul { .. } => "MatMul",
             FloatOp::ArgMax(_) => "ArgMax",
+            FloatOp::OneHot(_) => "OneHot",
         }
+    }
+
+    /// Whether its values are integers, which have a scale of one.
+    pub fn gives_integers(&self) -> bool {
+        matches!(self, FloatOp::ArgMax(_) | FloatOp::OneHot(_))
     }
 
     /// Whether its integer counterpart ends in a requantisation, whose clamp is free.
@@ -418,6 +426,13 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// All integers: what the input of a network holds that takes integers. They are taken as they are,
+    /// and nothing else is.
+    pub const INTEGERS: Grid = Grid {
+        step: 1.0,
+        range: Interval::ALL,
+    };
+
     /// The nearest value; of two, the even multiple.
     pub fn round(&self, value: f64) -> f64 {
         let multiple = (value / self.step).round_ties_even();
@@ -432,7 +447,7 @@ pub struct FloatGraph {
     pub name: String,
     /// Shape of the input with a batch of one.
     pub input_shape: Vec<usize>,
-    /// What the input is rounded to, where the model is quantised.
+    /// What the input is rounded to, where the model is quantised, or [`Grid::INTEGERS`].
     pub input_grid: Option<Grid>,
     /// The nodes in topological order.
     pub nodes: Vec<FloatNode>,
@@ -451,6 +466,20 @@ impl FloatGraph {
     /// Number of values of an output.
     pub fn output_len(&self) -> usize {
         length(&self.output_shape)
+    }
+
+    /// Whether the input holds integers, such as numbers of tokens.
+    pub fn takes_integers(&self) -> bool {
+        self.input_grid == Some(Grid::INTEGERS)
+    }
+
+    /// The scale that a tensor has by itself: of integers, and of what the model quantises.
+    pub fn given_step(&self, tensor: usize) -> Option<f64> {
+        let Some(at) = tensor.checked_sub(1) else {
+            return self.input_grid.map(|grid| grid.step);
+        };
+        let node = self.nodes.get(at)?;
+        node.step.or(node.op.gives_integers().then_some(1.0))
     }
 
     /// Number of values of every tensor, the input first.
@@ -552,6 +581,7 @@ impl FloatNode {
             FloatOp::Clip(_) | FloatOp::Function(_) => (1, None, first),
             FloatOp::Softmax(r) | FloatOp::Normalise { rows: r, .. } => (1, Some(rows(r)), rows(r)),
             FloatOp::ArgMax(r) => (1, Some(rows(r)), r.rows),
+            FloatOp::OneHot(r) => (1, Some(r.rows), rows(r)),
             FloatOp::MatMul { sizes, .. } => {
                 let [left, right, outputs] = sizes.lengths();
                 let fits = operands.get(1) == Some(&right);

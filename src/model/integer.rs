@@ -15,6 +15,10 @@ pub const MAX_WEIGHT_BITS: u32 = 24;
 /// The largest requantisation shift.
 pub const MAX_SHIFT: u32 = 24;
 
+/// The scale of an input that holds integers, such as numbers of tokens, which are taken as they are.
+/// Inputs that are rounded have another one, be it by the least that floats can differ.
+pub const EXACT_SCALE: f64 = 1.0;
+
 /// Activation widths that are supported.
 pub const ACTIVATION_BITS: std::ops::RangeInclusive<u32> = 2..=16;
 
@@ -34,17 +38,22 @@ pub struct QuantisedInput {
 }
 
 impl QuantisedInput {
-    /// `clamp(round(x / scale))` of every value, halves away from zero; `range` is inclusive.
+    /// `clamp(round(x / scale))` of every value, halves away from zero; `range` is inclusive. With
+    /// [`EXACT_SCALE`] the values are the integers themselves: nothing is rounded or clamped.
     ///
     /// # Errors
     /// [`ModelError::OutsideRange`] for a value that is not finite, or whose integer lies outside
-    /// `range` when those are rejected.
+    /// `range` when those are rejected. With [`EXACT_SCALE`], [`ModelError::InputInteger`] and
+    /// [`ModelError::InputIndex`] for fractions and for integers outside of `range`.
     pub fn round(
         input: &[f32],
         scale: f64,
         range: (i64, i64),
         outside: OutOfRange,
     ) -> Result<Self, ModelError> {
+        if scale == EXACT_SCALE {
+            return Self::integers(input, range);
+        }
         let (least, most) = (range.0 as f64, range.1 as f64);
         let mut quantised = QuantisedInput {
             values: Vec::with_capacity(input.len()),
@@ -68,6 +77,42 @@ impl QuantisedInput {
             quantised.values.push(rounded.clamp(least, most) as i64);
         }
         Ok(quantised)
+    }
+}
+
+impl QuantisedInput {
+    /// Integers as they are.
+    fn integers(input: &[f32], (low, high): (i64, i64)) -> Result<Self, ModelError> {
+        check_integers(input)?;
+        let mut values = Vec::with_capacity(input.len());
+        for (index, &value) in input.iter().enumerate() {
+            let value = f64::from(value);
+            if !(low as f64..=high as f64).contains(&value) {
+                return Err(ModelError::InputIndex {
+                    index,
+                    value,
+                    low,
+                    high,
+                });
+            }
+            // Exact: an integer of at most 16 bits.
+            values.push(value as i64);
+        }
+        Ok(QuantisedInput {
+            values,
+            saturated: 0,
+        })
+    }
+}
+
+/// Refuses values that are no integers.
+pub(super) fn check_integers(input: &[f32]) -> Result<(), ModelError> {
+    match input.iter().position(|value| value.fract() != 0.0) {
+        None => Ok(()),
+        Some(index) => Err(ModelError::InputInteger {
+            index,
+            value: input.get(index).copied().unwrap_or(0.0).into(),
+        }),
     }
 }
 

@@ -14,7 +14,7 @@
 use super::calibrate::{Calibration, keeps_values};
 use super::error::ModelError;
 use super::graph::{self, FloatGraph, FloatNode, FloatOp, Formula, Interval, Pool, Rows};
-use super::integer::{MAX_ACCUMULATOR_BITS, MAX_WEIGHT_BITS, full_range, signed_bits};
+use super::integer::{EXACT_SCALE, MAX_ACCUMULATOR_BITS, MAX_WEIGHT_BITS, full_range, signed_bits};
 use super::network::{IntegerGraph, IntegerNode};
 use super::quantise::QuantiseOptions;
 use foldnet_layers::argmax::ArgMax;
@@ -23,11 +23,13 @@ use foldnet_layers::matmul::MatMul;
 use foldnet_layers::max_pool::MaxPool;
 use foldnet_layers::multiply::Multiply;
 use foldnet_layers::normalise::Normalise;
+use foldnet_layers::one_hot::OneHot;
 use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::softmax::Softmax;
 use foldnet_layers::table::{MOST_BITS, Table};
 use foldnet_layers::{Combine, Gather, Layer, Linear, Window};
 use ndarray::{Array1, Array2};
+use std::collections::HashMap;
 
 /// By how much shifts differ: one limb of the remainder.
 const SHIFT_STEP: u32 = 8;
@@ -78,6 +80,7 @@ pub(super) fn lower(
         ranges: vec![range],
         cuts: Vec::with_capacity(graph.nodes.len()),
         lengths: graph.lengths(),
+        vectors: HashMap::new(),
     };
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     for (at, node) in graph.nodes.iter().enumerate() {
@@ -87,13 +90,22 @@ pub(super) fn lower(
         graph: IntegerGraph {
             bits: options.bits,
             input_len: graph.input_len(),
-            input_scale: scales.of.first().copied().unwrap_or(1.0),
+            input_scale: input_scale(graph, &scales),
             nodes,
             output: graph.output,
             reading: graph.reading(),
         },
         cuts: lowering.cuts,
     })
+}
+
+/// The scale of the input: [`EXACT_SCALE`] says that it holds integers. The next smaller number rounds
+/// every float32 in the same way, also those halfway between two integers.
+fn input_scale(graph: &FloatGraph, scales: &Scales) -> f64 {
+    match scales.of.first().copied() {
+        Some(scale) if scale == EXACT_SCALE && !graph.takes_integers() => scale.next_down(),
+        scale => scale.unwrap_or(EXACT_SCALE),
+    }
 }
 
 /// The scale of every tensor.
@@ -115,12 +127,10 @@ impl Scales {
         let mut of: Vec<f64> = calibration.thresholds.iter().map(|t| t / high).collect();
         let mut fixed = vec![false; count];
         let mut producers = vec![0usize; count];
-        let given = std::iter::once(("the input", graph.input_grid.map(|grid| grid.step)));
-        let nodes = graph.nodes.iter().map(|node| {
-            let index = matches!(node.op, FloatOp::ArgMax(_)).then_some(1.0);
-            (node.name.as_str(), node.step.or(index))
-        });
-        for (tensor, (name, step)) in given.chain(nodes).enumerate() {
+        let nodes = graph.nodes.iter().map(|node| node.name.as_str());
+        let names = std::iter::once("the input").chain(nodes);
+        for (tensor, name) in names.enumerate() {
+            let step = graph.given_step(tensor);
             let class = classes.of(tensor);
             let node = tensor.checked_sub(1).and_then(|at| graph.nodes.get(at));
             let makes = node.is_none_or(|node| !keeps_values(&node.op));
@@ -238,6 +248,8 @@ struct Lowering<'a> {
     ranges: Vec<(i64, i64)>,
     cuts: Vec<Cuts>,
     lengths: Vec<usize>,
+    /// The tensors that hold one-hot vectors.
+    vectors: HashMap<usize, Rows>,
 }
 
 /// A layer with its weights.
@@ -360,7 +372,31 @@ impl Lowering<'_> {
                     bits,
                 }))
             }
+            FloatOp::OneHot(rows) => {
+                self.check_index_bits(node, rows)?;
+                self.passes((0, 1));
+                self.vectors.insert(tensor, *rows);
+                plain(Layer::OneHot(OneHot {
+                    positions: rows.rows,
+                    classes: rows.columns,
+                    offset: 0,
+                }))
+            }
         }
+    }
+
+    /// Checks that all indices of a table are activations.
+    fn check_index_bits(&self, node: &FloatNode, rows: &Rows) -> Result<(), ModelError> {
+        let needed = index_bits(rows);
+        if needed <= self.options.bits {
+            return Ok(());
+        }
+        Err(ModelError::IndexBits {
+            node: node.name.clone(),
+            most: rows.columns.saturating_sub(1),
+            bits: self.options.bits,
+            needed,
+        })
     }
 
     /// Notes the range of an output that cuts nothing off.
@@ -483,8 +519,16 @@ impl Lowering<'_> {
         let bias = layer.bias.mapv(|b| round(b * unit));
         // Padding reads zero.
         let (low, high) = self.range(input);
-        let bits =
-            foldnet_layers::bounds::accumulator_bits(&weights, &bias, low.min(0), high.max(0));
+        let (low, high) = (low.min(0), high.max(0));
+        let chosen = self.vectors.get(&input).is_some_and(|rows| {
+            let vectors = graph::Planes::points(rows.rows, rows.columns);
+            layer.planes == vectors && layer.window == graph::Window::POINT
+        });
+        let bits = if chosen {
+            chosen_bits(&weights, &bias)
+        } else {
+            foldnet_layers::bounds::accumulator_bits(&weights, &bias, low, high)
+        };
         let bound = 1u128.checked_shl(bits).map_or(u128::MAX, |limit| limit - 1);
         let requantise = self.requantise(node, tensor, shift, bound)?;
         let graph::Planes {
@@ -713,6 +757,20 @@ impl Lowering<'_> {
     }
 }
 
+/// The bound of accumulators that are one weight and the bias each: what one-hot vectors choose, and
+/// zeros of padding.
+fn chosen_bits(weights: &Array2<i64>, bias: &Array1<i64>) -> u32 {
+    let rows = weights.rows().into_iter().zip(bias);
+    let largest = rows.map(|(row, bias)| {
+        let sums = row
+            .iter()
+            .map(|w| (i128::from(*w) + i128::from(*bias)).unsigned_abs());
+        sums.max().unwrap_or(0).max(bias.unsigned_abs().into())
+    });
+    let largest = largest.max().unwrap_or(0);
+    (u128::BITS - largest.leading_zeros()).max(1)
+}
+
 /// The largest magnitude in a range.
 fn magnitude(low: i64, high: i64) -> u128 {
     low.unsigned_abs().max(high.unsigned_abs()).into()
@@ -724,7 +782,13 @@ fn needed_bits(clip: Interval, scale: f64) -> u32 {
     bits(clip.low).max(bits(clip.high))
 }
 
-/// The bits that a model needs that is quantised already.
+/// The width that holds the indices of a table.
+fn index_bits(rows: &Rows) -> u32 {
+    let last = i128::try_from(rows.columns.saturating_sub(1)).unwrap_or(i128::MAX);
+    signed_bits(last)
+}
+
+/// The bits that a model needs that is quantised already, or that indexes tables.
 pub(super) fn least_bits(graph: &FloatGraph) -> u32 {
     let nodes = graph
         .nodes
@@ -734,8 +798,13 @@ pub(super) fn least_bits(graph: &FloatGraph) -> u32 {
     let grids = nodes
         .chain(input)
         .filter(|(clip, _)| clip.low.is_finite() && clip.high.is_finite());
+    let tables = graph.nodes.iter().filter_map(|node| match &node.op {
+        FloatOp::OneHot(rows) => Some(index_bits(rows)),
+        _ => None,
+    });
     grids
         .map(|(clip, step)| needed_bits(clip, step))
+        .chain(tables)
         .max()
         .unwrap_or(0)
 }

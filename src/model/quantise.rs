@@ -5,7 +5,7 @@
 
 use super::calibrate::{Calibration, Method};
 use super::error::ModelError;
-use super::graph::FloatGraph;
+use super::graph::{FloatGraph, FloatOp};
 use super::integer::{ACTIVATION_BITS, MAX_SHIFT};
 use super::lower::{Cuts, Lowered, least_bits, lower};
 use super::network::IntegerGraph;
@@ -134,7 +134,11 @@ impl Quantised {
     ) -> Result<Self, ModelError> {
         let mut first = None;
         for ranges in MADE_UP_RANGES {
-            let inputs = made_up_inputs(float.input_len(), ranges);
+            let inputs = if float.takes_integers() {
+                made_up_indices(float)
+            } else {
+                made_up_inputs(float.input_len(), ranges)
+            };
             let lowered = Calibration::made_up(float, &inputs)
                 .and_then(|calibration| lower(float, &calibration, options));
             match lowered {
@@ -179,6 +183,21 @@ fn made_up_inputs(length: usize, ranges: &[[f32; 2]]) -> Vec<Vec<f32>> {
     };
     let ranges = ranges.iter().flat_map(|&range| [range; MADE_UP_INPUTS]);
     ranges.map(&mut input).collect()
+}
+
+/// Indices that every table has, each in turn at every position.
+fn made_up_indices(float: &FloatGraph) -> Vec<Vec<f32>> {
+    let rows = float.nodes.iter().filter_map(|node| match &node.op {
+        FloatOp::OneHot(rows) => Some(rows.columns),
+        _ => None,
+    });
+    let rows = rows.min().unwrap_or(1).clamp(1, MADE_UP_INPUTS);
+    let input = |first: usize| {
+        let indices = (0..float.input_len()).map(|position| (first + position) % rows);
+        // Exact: below the number of inputs.
+        indices.map(|index| index as f32).collect()
+    };
+    (0..rows).map(input).collect()
 }
 
 /// Position of the first largest value; 0 when there is none.

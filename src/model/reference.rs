@@ -66,6 +66,9 @@ impl FloatReference {
             });
         }
         let tensor = Tensor::from_shape(&self.input_shape, input).map_err(failed)?;
+        let fact = self.plan.model().input_fact(0).map_err(failed)?;
+        let tensor = tensor.cast_to_dt(fact.datum_type).map_err(failed)?;
+        let tensor = tensor.into_owned();
         let outputs = guarded(|| self.plan.run(tvec!(tensor.into_tvalue())))?;
         let output = outputs.first().ok_or_else(|| failed("no output"))?;
         let output = output.cast_to::<f32>().map_err(failed)?;

@@ -332,3 +332,24 @@ fn a_cache_of_damaged_keys_is_an_error() {
     ];
     place.expect(UNDECIDED, &list, &parts);
 }
+
+/// A private input is in no message, also where it consists of tokens.
+#[test]
+fn private_tokens_are_not_shown() {
+    let place = Place::new();
+    let rows: Vec<Vec<usize>> = (0..12)
+        .map(|i| (0..5).map(|j| (i + j) % 12).collect())
+        .collect();
+    place.write("samples.json", json!({ "input_data": rows }).to_string());
+    compile(&place, &fixture("tokens"), &[]);
+    for (token, is) in [(3.8125, "no integer"), (98765.0, "outside")] {
+        let input = json!({ "input_data": [[0, 1, 2, 3, token]] });
+        place.write("input.json", input.to_string());
+        let prove = ["prove", "m.fold", "--input", "input.json", "-o", "p"];
+        let private = ["--proof", "spartan", "--private", "input"];
+        let private = [&prove[..], &private].concat();
+        let ran = place.expect(UNDECIDED, &private, &["input value 4 is", is]);
+        let shown = token.to_string();
+        assert!(!ran.stderr.contains(&shown), "{}", ran.stderr);
+    }
+}

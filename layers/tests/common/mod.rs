@@ -17,6 +17,18 @@ use std::sync::LazyLock;
 
 pub static CONSTANTS: LazyLock<HashConstants<Fr>> = LazyLock::new(HashConstants::default);
 
+/// Whether a variable is a hint of [`Ties::Even`], which is free where there is nothing to show.
+pub fn is_hint(path: &str) -> bool {
+    path.ends_with("/odd by remainder") || path.ends_with("/odd by excess")
+}
+
+/// Variables that can change alone, but for hints.
+pub fn unpinned(checked: &mut Checked<Fr>) -> Vec<String> {
+    let mut free = checked.system.unpinned();
+    free.retain(|path| !is_hint(path));
+    free
+}
+
 /// Uniform integers.
 pub struct Random(ChaCha20Rng);
 

@@ -8,7 +8,9 @@ impl FloatGraph {
     ///
     /// # Errors
     /// [`ModelError::InputLength`] when `input` has another length than the graph takes,
-    /// [`ModelError::LayerShape`] for a graph that [`FloatGraph::check`] refuses.
+    /// [`ModelError::InputInteger`] when it holds fractions and the graph takes integers,
+    /// [`ModelError::Index`] for an index that a table does not have, [`ModelError::LayerShape`] for a
+    /// graph that [`FloatGraph::check`] refuses.
     pub fn trace(&self, input: &[f32]) -> Result<Vec<Vec<f64>>, ModelError> {
         let (expected, got) = (self.input_len(), input.len());
         if expected != got {
@@ -17,6 +19,9 @@ impl FloatGraph {
                 expected,
                 got,
             });
+        }
+        if self.takes_integers() {
+            crate::model::integer::check_integers(input)?;
         }
         let mut tensors = Vec::with_capacity(self.nodes.len() + 1);
         let round = |x: f64| self.input_grid.map_or(x, |grid| grid.round(x));
@@ -80,6 +85,7 @@ impl FloatNode {
             FloatOp::ArgMax(rows) => by_row(rows, first, |row| {
                 vec![crate::model::quantise::first_largest(row) as f64]
             }),
+            FloatOp::OneHot(rows) => self.one_hot(rows, first)?,
         };
         for value in &mut output {
             *value = self.clip.clamp(*value);
@@ -88,6 +94,26 @@ impl FloatNode {
             }
         }
         Ok(output)
+    }
+}
+
+impl FloatNode {
+    /// One-hot vectors of indices.
+    fn one_hot(&self, rows: &Rows, indices: &[f64]) -> Result<Vec<f64>, ModelError> {
+        let mut vectors = vec![0.0; indices.len().saturating_mul(rows.columns)];
+        let vector = vectors.chunks_mut(rows.columns.max(1)).zip(indices);
+        for (position, (vector, &index)) in vector.enumerate() {
+            // A conversion of a number that does not fit gives the nearest one that does.
+            let place = index as usize;
+            let entry = vector.get_mut(place).filter(|_| place as f64 == index);
+            *entry.ok_or_else(|| ModelError::Index {
+                node: self.name.clone(),
+                position,
+                value: index,
+                most: rows.columns.saturating_sub(1),
+            })? = 1.0;
+        }
+        Ok(vectors)
     }
 }
 

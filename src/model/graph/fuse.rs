@@ -42,9 +42,13 @@ pub(in crate::model) fn fuse(graph: FloatGraph) -> FloatGraph {
 }
 
 /// Puts a requantisation before every operand of a data movement that joins tensors which the model
-/// quantises with different steps: joined, they have one scale.
+/// quantises with different steps, or integers with others: joined, they have one scale.
 fn separate(graph: FloatGraph) -> FloatGraph {
-    let mut steps = vec![graph.input_grid.map(|grid| grid.step)];
+    let mut steps: Vec<_> = (0..=graph.nodes.len())
+        .map(|tensor| graph.given_step(tensor))
+        .collect();
+    // Whether a tensor holds integers.
+    let mut exact = vec![graph.takes_integers()];
     let mut names = vec![0];
     let mut nodes: Vec<FloatNode> = Vec::with_capacity(graph.nodes.len());
     let lengths = graph.lengths();
@@ -55,12 +59,21 @@ fn separate(graph: FloatGraph) -> FloatGraph {
             .map(|&tensor| steps.get(tensor).copied().flatten())
             .collect();
         let first = of_operands.iter().flatten().next().copied();
+        let integers = |tensor: &usize| exact.get(*tensor) == Some(&true);
+        let all = node.inputs.iter().all(integers);
         let differ = of_operands
             .iter()
             .flatten()
-            .any(|&step| Some(step) != first);
+            .any(|&step| Some(step) != first)
+            || (!all && node.inputs.iter().any(integers));
         let keeps = crate::model::calibrate::keeps_values(&node.op);
-        steps.push(if keeps && !differ { first } else { node.step });
+        if keeps
+            && !differ
+            && let Some(step) = steps.get_mut(exact.len())
+        {
+            *step = first;
+        }
+        exact.push(node.op.gives_integers() || (keeps && all && !node.inputs.is_empty()));
         for tensor in &mut node.inputs {
             let length = lengths.get(*tensor).copied().unwrap_or(0);
             *tensor = names.get(*tensor).copied().unwrap_or(0);

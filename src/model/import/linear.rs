@@ -68,6 +68,7 @@ impl Importer {
         weights: ArrayD<f64>,
         bias: Array1<f64>,
     ) -> Result<Activation, ModelError> {
+        let planes = planes(node, input)?;
         let Kernel {
             weights,
             first: outputs,
@@ -75,7 +76,6 @@ impl Importer {
             size: kernel,
         } = kernel(node, weights, &input.shape)?;
         let groups = self.groups(node)?;
-        let planes = planes(node, input)?;
         let fits = taken.checked_mul(groups) == Some(planes.channels) && outputs % groups == 0;
         if !fits {
             return Err(node.mismatched(&input.shape, weights.shape()));
@@ -122,6 +122,7 @@ impl Importer {
     /// and Visin 2016, arXiv 1603.07285, section 4.6).
     pub(super) fn conv_transpose(&mut self, node: &Node) -> Result<Outputs, ModelError> {
         let input = self.activation(node, 0)?;
+        let planes = planes(node, &input)?;
         let Kernel {
             weights,
             first: channels,
@@ -129,7 +130,6 @@ impl Importer {
             size: kernel,
         } = kernel(node, self.floats(node, 1)?, &input.shape)?;
         let groups = self.groups(node)?;
-        let planes = planes(node, &input)?;
         if channels != planes.channels || channels % groups != 0 {
             return Err(node.mismatched(&input.shape, weights.shape()));
         }

@@ -1,7 +1,7 @@
 //! ONNX to a [`FloatGraph`].
 //!
 //! Read are the operators in `OPERATORS`, of operator sets 7 to 28, on float32 tensors of static
-//! shape with a batch of one. Whatever else the output depends on is refused with the name of the
+//! shape with a batch of one, and on int64 or int32 inputs that index tables. Whatever else the output depends on is refused with the name of the
 //! node: nothing is approximated or dropped. Nodes that no output depends on are ignored.
 //!
 //! Shapes and constants are propagated from the input, not taken from the file: a node whose
@@ -10,6 +10,7 @@
 mod arithmetic;
 mod constant;
 mod elementwise;
+mod embedding;
 mod folding;
 mod linear;
 mod movement;
@@ -21,7 +22,7 @@ mod quantised;
 mod rows;
 
 use super::error::ModelError;
-use super::graph::{FloatGraph, FloatNode, FloatOp, Interval, fuse, length};
+use super::graph::{FloatGraph, FloatNode, FloatOp, Grid, Interval, fuse, length};
 use super::inspect::OnnxNode;
 use constant::Constant;
 use ndarray::ArrayD;
@@ -187,6 +188,7 @@ const OPERATORS: &[Operator] = &[
     operator("Mul", 2, &[], Importer::mul),
     operator("Neg", 1, &[], Importer::neg),
     operator("PRelu", 2, &[], Importer::parametric_relu),
+    operator("OneHot", 3, &["axis"], Importer::one_hot),
     operator("Pad", 4, &["mode", "pads", "value"], Importer::pad),
     operator("Pow", 2, &[], Importer::pow),
     operator("ReduceMax", 2, REDUCE, Importer::reduce),
@@ -281,7 +283,7 @@ impl FloatGraph {
                 .as_ref()
                 .map_or_else(String::new, |g| g.name.clone()),
             input_shape: importer.input_shape,
-            input_grid: None,
+            input_grid: (importer.input_kind == Kind::Index).then_some(Grid::INTEGERS),
             nodes: importer.nodes,
             output: output.id,
             output_shape: output.shape,
@@ -355,10 +357,10 @@ pub(super) fn survey(model: &ModelProto) -> Result<Survey, ModelError> {
 fn import(model: &ModelProto) -> Result<(Importer, Order), ModelError> {
     let (graph, opset) = graph_of(model)?;
     let input = single_input(graph)?;
-    let input_shape = input_shape(input)?;
+    let (input_shape, input_kind) = input_shape(input)?;
     let normalisations = patterns::normalisations(graph);
     let order = Order::new(graph, &input.name, &normalisations)?;
-    let mut importer = Importer::new(input_shape);
+    let mut importer = Importer::new(input_shape, input_kind);
     importer.values.insert(input.name.clone(), importer.input());
     for tensor in &graph.initializer {
         if order.tensors.contains(&tensor.name) {
@@ -445,8 +447,9 @@ fn single_input(graph: &GraphProto) -> Result<&ValueInfoProto, ModelError> {
     }
 }
 
-/// The shape of the graph input with a batch of one. A tensor of one dimension has no batch.
-fn input_shape(input: &ValueInfoProto) -> Result<Vec<usize>, ModelError> {
+/// The shape of the graph input with a batch of one, and what its values stand for. A tensor of one
+/// dimension has no batch.
+fn input_shape(input: &ValueInfoProto) -> Result<(Vec<usize>, Kind), ModelError> {
     let wrong_type = |got: String| ModelError::InputType {
         input: input.name.clone(),
         got,
@@ -456,11 +459,12 @@ fn input_shape(input: &ValueInfoProto) -> Result<Vec<usize>, ModelError> {
     else {
         return Err(wrong_type("untyped".into()));
     };
-    match DataType::try_from(tensor.elem_type) {
-        Ok(DataType::Float) => {}
+    let kind = match DataType::try_from(tensor.elem_type) {
+        Ok(DataType::Float) => Kind::Float,
+        Ok(DataType::Int64 | DataType::Int32) => Kind::Index,
         Ok(kind) => return Err(wrong_type(kind.as_str_name().into())),
         Err(_) => return Err(wrong_type(format!("type {}", tensor.elem_type))),
-    }
+    };
     let dimensions = tensor.shape.as_ref().map_or(&[][..], |s| s.dim.as_slice());
     let batched = dimensions.len() > 1;
     let mut shape = Vec::with_capacity(dimensions.len());
@@ -482,10 +486,11 @@ fn input_shape(input: &ValueInfoProto) -> Result<Vec<usize>, ModelError> {
         }
         shape.push(1);
     }
-    positive_shape(&shape, batched).ok_or_else(|| ModelError::InputShape {
+    let sizes = positive_shape(&shape, batched).ok_or_else(|| ModelError::InputShape {
         input: input.name.clone(),
         got: shape,
-    })
+    })?;
+    Ok((sizes, kind))
 }
 
 /// `shape` as sizes, if it is positive, has a batch of one and a product that is no larger than
@@ -514,7 +519,7 @@ struct Activation {
 enum Kind {
     /// Themselves.
     Float,
-    /// Indices, which ArgMax gives.
+    /// Integers: those of an integer input, and indices that ArgMax gives.
     Index,
     /// The integers `value / scale + zero`.
     Quantised { scale: f64, zero: i64 },
@@ -565,6 +570,7 @@ fn activation(activation: Activation) -> Result<Outputs, ModelError> {
 struct Importer {
     input_shape: Vec<usize>,
     input_length: usize,
+    input_kind: Kind,
     values: HashMap<String, Value>,
     /// Tensors of nodes that could not be read.
     unknown: HashSet<String>,
@@ -574,8 +580,9 @@ struct Importer {
 }
 
 impl Importer {
-    fn new(input_shape: Vec<usize>) -> Self {
+    fn new(input_shape: Vec<usize>, input_kind: Kind) -> Self {
         Importer {
+            input_kind,
             input_length: length(&input_shape),
             input_shape,
             values: HashMap::new(),
@@ -586,7 +593,10 @@ impl Importer {
     }
 
     fn input(&self) -> Value {
-        Value::Activation(Activation::new(0, self.input_shape.clone()))
+        Value::Activation(Activation {
+            kind: self.input_kind,
+            ..Activation::new(0, self.input_shape.clone())
+        })
     }
 
     /// Reads a node.
@@ -667,8 +677,10 @@ impl Importer {
             Value::Activation(activation) => match activation.kind {
                 Kind::Float => Ok(activation),
                 Kind::Index => {
-                    let usage = format!("the indices `{}`", node.operand(index));
-                    Err(node.misused(usage, "cast the indices to float, or end with ArgMax"))
+                    let usage = format!("the integers `{}`", node.operand(index));
+                    let remedy = "look them up with Gather or OneHot, cast them to float, or end \
+                                  with ArgMax";
+                    Err(node.misused(usage, remedy))
                 }
                 Kind::Quantised { .. } => {
                     let usage = format!("the quantised tensor `{}`", node.operand(index));

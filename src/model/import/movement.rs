@@ -574,7 +574,7 @@ impl Importer {
         one(self.moved(node, operands, movement)?)
     }
 
-    /// Picks along an axis by constant indices.
+    /// Picks along an axis by constant indices, or rows of a constant by computed ones.
     pub(super) fn gather(&mut self, node: &Node) -> Result<Outputs, ModelError> {
         let value = self.operand(node, 0)?;
         let from = self.shape_of(node, &value)?;
@@ -582,11 +582,7 @@ impl Importer {
         let size = from.get(axis).copied().unwrap_or(0);
         let indices = match self.operand(node, 1)? {
             Value::Constant(constant) => constant,
-            Value::Activation(_) => {
-                let remedy = "embeddings of computed indices are not proven; give the network the \
-                              embedded vectors or one-hot vectors";
-                return Err(node.misused("computed indices".into(), remedy));
-            }
+            Value::Activation(indices) => return self.looked_up(node, &value, axis, &indices),
         };
         let Constant::Integer(indices, _) = indices.as_ref() else {
             return Err(node.wrong_type(node.operand(1), "INT64", &indices));

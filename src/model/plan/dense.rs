@@ -11,7 +11,7 @@
 //! two kinds whose union costs least are merged.
 
 use super::super::network::{IntegerGraph, IntegerNode};
-use super::{Best, MAX_LAYERS_PER_STEP, Part, Plan, PlanOptions, PlannedStep};
+use super::{Best, MAX_LAYERS_PER_STEP, Part, Plan, PlanOptions, PlannedStep, Sizes};
 use foldnet_layers::graph::{GraphShape, Node};
 use foldnet_layers::layer::Layer;
 use foldnet_layers::requantise::Requantise;
@@ -246,7 +246,11 @@ impl Candidate {
             options.cost.step_seconds(constraints, 0, self.variables)
         };
         let steps: f64 = self.steps.iter().map(seconds).sum();
-        steps + options.cost.once_seconds(&sizes, self.variables)
+        let sizes = Sizes {
+            constraints: sizes,
+            variables: self.variables,
+        };
+        steps + options.cost.once_seconds(&sizes)
     }
 }
 

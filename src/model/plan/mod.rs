@@ -22,7 +22,7 @@ mod split;
 
 use super::error::ModelError;
 use super::network::{IntegerGraph, IntegerNode};
-pub use cost::{CostModel, MemoryModel};
+pub use cost::{CostModel, MemoryModel, Sizes};
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::graph::GraphShape;
 use foldnet_layers::{LayerError, pack};
@@ -179,36 +179,21 @@ impl Plan {
         parts.filter_map(|part| self.graph.nodes.get(part.node))
     }
 
-    /// Predicted constraints of every kind.
-    pub fn constraints(&self) -> Vec<usize> {
-        let of = |kind| cost::constraints(kind, self.weight_variables);
-        self.kinds.iter().map(of).collect()
+    /// What times and memory depend on.
+    pub fn sizes(&self) -> Sizes {
+        Sizes::of(&self.kinds, self.weight_variables)
     }
 
-    /// Predicted seconds to fold all steps once, and of what is done once.
-    pub fn seconds(&self, model: &CostModel) -> (f64, f64) {
-        let constraints = self.constraints();
-        let kinds = self.kinds.iter().zip(&constraints);
-        let step: Vec<f64> = kinds
-            .map(|(kind, constraints)| {
-                let products = cost::multiplications(kind);
-                model.step_seconds(*constraints, products, self.weight_variables)
-            })
-            .collect();
-        let steps = self
-            .steps
-            .iter()
-            .filter_map(|planned| step.get(planned.kind));
-        (
-            steps.sum(),
-            model.once_seconds(&constraints, self.weight_variables),
-        )
-    }
-
-    /// Predicted peak bytes of folding.
-    pub fn bytes(&self, model: &CostModel) -> u64 {
-        let memory = &model.memory;
-        memory.bytes(&self.constraints(), self.weight_variables) as u64
+    /// Predicted seconds to fold all steps once.
+    pub fn seconds(&self, model: &CostModel, sizes: &Sizes) -> f64 {
+        let kinds = self.kinds.iter().zip(&sizes.constraints);
+        let step = |(kind, constraints): (&GraphShape, &usize)| {
+            let products = cost::multiplications(kind);
+            model.step_seconds(*constraints, products, self.weight_variables)
+        };
+        let kinds: Vec<f64> = kinds.map(step).collect();
+        let steps = self.steps.iter().filter_map(|step| kinds.get(step.kind));
+        steps.sum()
     }
 }
 
@@ -241,7 +226,8 @@ impl<'a> Best<'a> {
                 .map(|kind| kind.repeated(self.options.batch))
                 .collect();
         }
-        let constraints: usize = plan.constraints().iter().sum();
+        let sizes = plan.sizes();
+        let constraints = sizes.rows();
         if plan.kinds.len() > self.options.max_kinds {
             return;
         }
@@ -250,13 +236,13 @@ impl<'a> Best<'a> {
             self.fewest_constraints = Some(fewest.min(constraints));
             return;
         }
-        let bytes = plan.bytes(&self.options.cost);
+        let bytes = self.options.cost.memory.bytes(&sizes);
         if self.options.memory.is_some_and(|memory| bytes > memory) {
             self.least_bytes = Some(self.least_bytes.map_or(bytes, |least| least.min(bytes)));
             return;
         }
-        let (steps, once) = plan.seconds(&self.options.cost);
-        let seconds = steps + once;
+        let cost = &self.options.cost;
+        let seconds = plan.seconds(cost, &sizes) + cost.once_seconds(&sizes);
         if self.best.as_ref().is_none_or(|(least, _)| seconds < *least) {
             self.best = Some((seconds, plan));
         }

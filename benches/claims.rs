@@ -5,6 +5,9 @@
 //! a bias behind it when `ell` leaves room for it. Divide by the number of weights that the name
 //! gives; set `RAYON_NUM_THREADS=1` for one core.
 
+mod common;
+
+use common::vector;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ff::Field;
 use foldnet_gadgets::claims::{BlockClaim, MergeInput, MergeProver, RunningClaim, StepClaims};
@@ -24,10 +27,6 @@ struct Setup {
     accumulator: Vec<Fr>,
     running: RunningClaim<Fr>,
     claims: StepClaims<Fr>,
-}
-
-fn vector(rng: &mut ChaCha20Rng, length: usize) -> Vec<Fr> {
-    (0..length).map(|_| Fr::random(&mut *rng)).collect()
 }
 
 /// A matrix of `size` by `size` weights of `bits` bits in a table of `ell` variables.
@@ -84,17 +83,10 @@ fn merge(setup: &Setup) -> Option<(Fr, Fr)> {
 fn claims(c: &mut Criterion) {
     let rng = &mut ChaCha20Rng::seed_from_u64(0);
     let eq = vector(rng, STRIDE);
-    for (ell, size, bits) in [
-        (20, 1024, 16),
-        (20, 1000, 16),
-        (21, 1024, 16),
-        (21, 1024, 24),
-    ] {
+    for (ell, size, bits) in [(20, 1024, 16), (20, 1000, 16), (21, 1024, 24)] {
         let mut setup = setup(ell, size, bits);
-        let mut group = c.benchmark_group(format!("ell {ell}, {size} x {size}, {bits} bits"));
-        group
-            .sample_size(10)
-            .throughput(Throughput::Elements((size * size) as u64));
+        let mut group = common::group(c, &format!("ell {ell}, {size} x {size}, {bits} bits"));
+        group.throughput(Throughput::Elements((size * size) as u64));
         group.bench_function("combine rows", |b| {
             b.iter(|| small::combine_rows(setup.table.entries(), STRIDE, &eq));
         });
