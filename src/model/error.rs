@@ -479,7 +479,7 @@ pub enum ModelError {
     /// Activations saturate on the calibration samples, which was not allowed.
     #[error(
         "node `{node}`: {count} values saturate on the samples; calibrate by largest magnitudes \
-         (--calibration max), give more bits (--bits), or leave out --strict to allow it"
+         (--calibration max), or leave out --strict to allow it"
     )]
     Saturated {
         /// The node.

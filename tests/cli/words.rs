@@ -202,7 +202,7 @@ fn refusals_name_their_options() {
         "-o",
         "m.fold",
     ];
-    let percentile = ["--calibration", "95", "--strict"];
+    let percentile = ["--calibration", "60", "--strict"];
     let parts = ["(--calibration max)", "leave out --strict"];
     place.expect(UNDECIDED, &[&start[..], &percentile].concat(), &parts);
     place.write("samples.json", labelled());
