@@ -10,7 +10,7 @@ mod command;
 use anyhow::Context;
 use budget::{Budget, Depths, Line, Network, print_heading};
 use command::{Run, Scratch};
-use foldnet::model::plan::{CostModel, PlanOptions};
+use foldnet::model::plan::{CostModel, OnceModel, PlanOptions};
 use foldnet::model::random;
 use foldnet::program::Program;
 use rand_chacha::ChaCha20Rng;
@@ -133,8 +133,13 @@ fn depth(scratch: &Scratch, runs: usize, depths: &Depths, layers: usize) -> anyh
         // The fewest steps, however few there are; of these the smallest kinds: full steps, and what is
         // left.
         cost: CostModel {
-            fold_step: 1.0,
+            fold_step: 1e3,
             fold_entry: 0.0,
+            start: OnceModel {
+                base: 0.0,
+                constraint: 1e-4,
+                point: 0.0,
+            },
             ..CostModel::folding()
         },
         ..PlanOptions::default()

@@ -22,7 +22,7 @@ mod split;
 
 use super::error::ModelError;
 use super::network::{IntegerGraph, IntegerNode};
-pub use cost::{CostModel, MemoryModel, Sizes};
+pub use cost::{CostModel, MemoryModel, OnceModel, Sizes};
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::graph::GraphShape;
 use foldnet_layers::{LayerError, pack};
