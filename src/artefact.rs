@@ -520,6 +520,7 @@ pub fn parse_model_id<F: CircuitField>(text: &str) -> Result<F, ArtefactError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::reading::Reading;
     use foldnet_layers::average_pool::{AveragePool, Pooled};
     use foldnet_layers::graph::{self, Node};
     use foldnet_layers::layer::Layer;
@@ -556,6 +557,7 @@ mod tests {
                 capacity: 3,
                 scale: 0.5,
             },
+            reading: Reading::default(),
         }
     }
 

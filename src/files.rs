@@ -17,7 +17,7 @@
 //! returns an error on any bytes and allocates no more than the bytes that are there.
 
 use bincode::config::{self, Config};
-use bincode::error::EncodeError;
+use bincode::error::{DecodeError, EncodeError};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
@@ -112,7 +112,7 @@ pub enum Access {
 #[non_exhaustive]
 pub enum FormatError {
     /// The bytes do not start with [`MAGIC`].
-    #[error("not a foldnet file: it starts with {found:02x?}, expected {MAGIC:02x?}")]
+    #[error("not a foldnet file; {}", looks_like(found))]
     Foreign {
         /// The first bytes.
         found: Vec<u8>,
@@ -182,7 +182,7 @@ pub enum FormatError {
         found: String,
     },
     /// The payload is intact but does not decode as what it should be.
-    #[error("the payload does not decode: {reason}; make the file again")]
+    #[error("damaged, or made by another release ({reason}); make it again")]
     Payload {
         /// What is wrong.
         reason: String,
@@ -203,7 +203,7 @@ pub enum FormatError {
 #[non_exhaustive]
 pub enum FileError {
     /// The operating system refused.
-    #[error("cannot {action} {}", path.display())]
+    #[error("cannot {action} {}: {source}; {}", path.display(), remedy(action, source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -220,6 +220,43 @@ pub enum FileError {
         /// What is wrong.
         source: FormatError,
     },
+}
+
+impl FormatError {
+    /// What is wrong, without what to do about it: for those who know a better remedy.
+    pub(crate) fn problem(&self) -> String {
+        let text = self.to_string();
+        match text.rsplit_once("; ") {
+            Some((problem, _)) => problem.into(),
+            None => text,
+        }
+    }
+}
+
+/// What to do about a file that is none of foldnet's, by its first bytes.
+fn looks_like(found: &[u8]) -> &'static str {
+    match found {
+        // The version of the format, a small number in field 1, and then another field.
+        [0x08, 1..=32, _, ..] => {
+            "it may be an ONNX model: `foldnet compile` makes a program of that first"
+        }
+        [b'{' | b'[', ..] => "it may be JSON; check which file is given",
+        [] => "it is empty; make it again",
+        _ => "check which file is given",
+    }
+}
+
+/// What to do about an error of the operating system.
+fn remedy(action: &str, error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound if action == "create" => "make the directory first",
+        io::ErrorKind::NotFound => "check the path",
+        io::ErrorKind::PermissionDenied => "check its permissions",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk",
+        io::ErrorKind::IsADirectory => "give a file, not a directory",
+        io::ErrorKind::AlreadyExists => "move it, or give another name",
+        _ => "check the path and the disk",
+    }
 }
 
 impl FileError {
@@ -749,9 +786,29 @@ fn decode_with<T: DeserializeOwned>(
     input: &mut impl Read,
     limits: impl Config,
 ) -> Result<T, FormatError> {
-    bincode::serde::decode_from_std_read(input, limits).map_err(|error| FormatError::Payload {
-        reason: error.to_string(),
-    })
+    bincode::serde::decode_from_std_read(input, limits).map_err(undecoded)
+}
+
+/// Why bytes decode to no value, in words: the decoder's own are those of a debugger.
+fn undecoded(error: DecodeError) -> FormatError {
+    let reason = match error {
+        // Of the reader below, which has its own words.
+        DecodeError::Io { inner, .. } if inner.kind() != io::ErrorKind::UnexpectedEof => {
+            return match inner.downcast::<FormatError>() {
+                Ok(error) => error,
+                Err(inner) => FormatError::Io(inner),
+            };
+        }
+        DecodeError::Io { .. } | DecodeError::UnexpectedEnd { .. } => {
+            "it ends within a value".into()
+        }
+        DecodeError::LimitExceeded => "it announces more than it holds".into(),
+        // Of the type that is read, which has its own words, too.
+        DecodeError::OtherString(reason) => reason,
+        DecodeError::Utf8 { .. } => "a name is no text".into(),
+        _ => "a value is none of those that there are".into(),
+    };
+    FormatError::Payload { reason }
 }
 
 /// Bytes follow what should be the end of a payload.

@@ -128,6 +128,18 @@ pub enum KeyError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// A key file is no key, or is damaged.
+    #[error(
+        "cannot use the key file {}: {problem}; delete it: a derived key is then made again, and an \
+         imported one has to be imported again",
+        path.display()
+    )]
+    Unusable {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A key file was read but is refused; the source says why.
     #[error("cannot use the key file {}", path.display())]
     Content {
@@ -197,10 +209,22 @@ impl KeyError {
         matches!(
             self,
             KeyError::File(_)
+                | KeyError::Unusable { .. }
                 | KeyError::Content { .. }
                 | KeyError::Import { .. }
                 | KeyError::OtherCeremony { .. }
         )
+    }
+}
+
+/// An error about the content of a key file, with what to do about it.
+fn of_key_file(error: KeyError) -> KeyError {
+    match error {
+        KeyError::File(FileError::Format { path, source }) => KeyError::Unusable {
+            path,
+            problem: source.problem(),
+        },
+        other => other,
     }
 }
 

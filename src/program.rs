@@ -5,6 +5,7 @@ use crate::fold::error::FoldError;
 use crate::model::integer::{OutOfRange, QuantisedInput};
 use crate::model::network::IntegerGraph;
 use crate::model::plan::{Plan, PlanOptions, cost};
+use crate::model::reading::Reading;
 use crate::weights::WeightStore;
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::graph::{GraphShape, GraphTrace, evaluate};
@@ -117,6 +118,8 @@ pub struct Outline {
     pub input: Tensor,
     /// The output.
     pub output: Tensor,
+    /// How the output is read.
+    pub reading: Reading,
 }
 
 /// A program: its outline, and its weights in memory or on disk.
@@ -185,6 +188,7 @@ impl Program {
             weight_variables: plan.weight_variables,
             input,
             output,
+            reading: network.reading,
         };
         Ok(Program {
             outline,

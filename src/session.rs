@@ -9,6 +9,7 @@ use crate::fold::prover::{Recursion, Start};
 use crate::fold::verifier::{self, Statement};
 use crate::key::KeyCache;
 use crate::key::source::KeySource;
+use crate::model::reading::Reading;
 use crate::program::{Outline, Program, Tensor, activations};
 use crate::progress::{Progress, Stage};
 use crate::run::{Job, RunState};
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 /// The architecture of a program: all that parameters are rebuilt from.
 ///
 /// The parameter digest absorbs every field, so the model id binds also the lengths and scales of
-/// input and output, which tell what the integers of a statement mean.
+/// input and output and how the output is read, which tell what the integers of a statement mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Architecture {
     /// The step kinds.
@@ -40,6 +41,8 @@ pub struct Architecture {
     pub input: Tensor,
     /// The output.
     pub output: Tensor,
+    /// How the output is read.
+    pub reading: Reading,
 }
 
 impl Architecture {
@@ -56,6 +59,11 @@ impl Architecture {
         tensors
     }
 
+    /// The class that the integers of an output name, if they name one.
+    pub fn class(&self, output: &[i64]) -> Option<usize> {
+        self.reading.class_of_integers(output, self.output.scale)
+    }
+
     /// What the parameter digest absorbs beyond the circuits.
     fn description(&self) -> Vec<u8> {
         let mut bytes = self.bits.to_le_bytes().to_vec();
@@ -68,6 +76,7 @@ impl Architecture {
                 bytes.extend(number.to_le_bytes());
             }
         }
+        bytes.extend(self.reading.tag());
         bytes
     }
 }
@@ -80,6 +89,7 @@ impl From<&Outline> for Architecture {
             bits: program.bits,
             input: program.input.clone(),
             output: program.output.clone(),
+            reading: program.reading,
         }
     }
 }

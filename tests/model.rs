@@ -4,7 +4,7 @@ use foldnet::model::graph::{Elementary, FloatOp, Formula, Interval, Linear, Step
 use foldnet::model::{
     Calibration, FloatGraph, FloatNode, FloatReference, Inspection, IntegerGraph, IntegerNode,
     Method, ModelError, OutOfRange, Plan, PlanOptions, QuantiseOptions, Quantised, QuantisedInput,
-    json, random,
+    Reading, json, random,
 };
 use foldnet_layers::bounds::accumulator_bits;
 use foldnet_layers::requantise::{Requantise, Requantised, Ties};
@@ -110,6 +110,7 @@ fn integers(widths: &[usize]) -> IntegerGraph {
         input_len: widths[0],
         input_scale: 0.01,
         output: nodes.len(),
+        reading: Reading::default(),
         nodes,
     }
 }
@@ -426,7 +427,7 @@ mod quantise {
         let report = quantised
             .report(&network, &held.inputs, held.labels.as_deref())
             .unwrap();
-        assert!(report.agreeing >= 199, "{report:?}");
+        assert!(report.agreeing.unwrap() >= 199, "{report:?}");
         assert_eq!((report.float.len(), report.integer.len()), (200, 200));
         assert!(report.correct.unwrap().1 >= 190, "{report:?}");
         let on_samples = quantised.report(&network, &samples.inputs, None).unwrap();
@@ -822,6 +823,29 @@ mod errors {
             ),
             (input(r#"[1]"#), "the file: expected an object"),
             (
+                input(r#"{"input_data": [[1, 2]], "input_data": [[3, 4]]}"#),
+                "the key `input_data` stands twice at line 1 column 38: which of both is meant",
+            ),
+            (
+                samples(r#"[{"input_data": [[1, 2]], "x": {"y": 1, "y": 2}}]"#),
+                "the key `y` stands twice",
+            ),
+            (
+                samples(r#"{"input_data": [[1, 2]], "lables": [1]}"#),
+                "the key `lables` is not known, and would change nothing; the keys are `input_data` and",
+            ),
+            (
+                samples(r#"[{"input_data": [[1, 2]], "labels": [1]}]"#),
+                "entry 0: the key `labels` is not known",
+            ),
+            (
+                json::samples("\u{feff}{\"input_data\": [[1, 2]], \"labels\": [2]}", 2)
+                    .unwrap()
+                    .check_labels(2)
+                    .unwrap_err(),
+                "label 0 is 2, and the model tells 2 classes apart, 0 to 1",
+            ),
+            (
                 input(r#"{"input_data": [[1, 2, 3]]}"#),
                 "sample 0 has 3 values, the model takes 2",
             ),
@@ -1043,7 +1067,8 @@ mod errors {
             ),
             (
                 plan(&[64, 64], &|options| options.max_weight_variables = 6),
-                "(64 x 64) needs a step polynomial of 13 variables",
+                "(64 x 64): the least part of it takes a step of 2^7 weights, and a step has at most \
+                 2^6; raise --step-variables to 7",
             ),
             (
                 plan(&[8, 8, 8], &|options| {
@@ -1099,10 +1124,42 @@ mod errors {
     }
 }
 
+/// The operation that makes a single output says what it is.
 #[test]
-fn one_output_is_a_logit_and_several_are_scores() {
-    use foldnet::model::quantise::class;
-    assert_eq!(class(&[-0.5]), 0);
-    assert_eq!(class(&[0.5]), 1);
-    assert_eq!(class(&[-3i64, 7, 7]), 1);
+fn outputs_are_read_as_what_makes_them() {
+    let of = |name: &str| {
+        let path = root(&format!("tests/fixtures/{name}.onnx"));
+        let graph = FloatGraph::open(path).unwrap();
+        (graph.reading(), graph.classes())
+    };
+    assert_eq!(of("gemm"), (Reading::Scores, Some(3)));
+    assert_eq!(of("probability"), (Reading::Probability, Some(2)));
+    assert_eq!(of("amount"), (Reading::Amount, None));
+    assert_eq!(of("logit"), (Reading::Scores, Some(2)));
+    assert_eq!(of("classes"), (Reading::Number, Some(4)));
+}
+
+/// A sigmoid is above zero for every input: its sign names no class.
+#[test]
+fn a_probability_names_the_class_of_its_logit() {
+    let path = |name: &str| root(&format!("tests/fixtures/{name}.onnx"));
+    let value = |i: usize, j: usize| ((i * i + 3 * i * j + j * 5) % 21) as f32 / 10.0 - 1.0;
+    let row = |i: usize| (0..6).map(|j| value(i, j)).collect();
+    let samples: Vec<Vec<f32>> = (0..64).map(row).collect();
+    let logit = FloatGraph::open(path("logit")).unwrap();
+    let labels: Vec<usize> = samples
+        .iter()
+        .map(|sample| usize::from(logit.evaluate(sample).unwrap()[0] > 0.0))
+        .collect();
+    let ones = labels.iter().sum::<usize>();
+    assert!((16..48).contains(&ones), "{ones}");
+    for name in ["logit", "probability"] {
+        let float = FloatGraph::open(path(name)).unwrap();
+        let quantised = Quantised::new(&float, &samples, &QuantiseOptions::default()).unwrap();
+        let report = quantised.report(&float, &samples, Some(&labels)).unwrap();
+        let (of_floats, of_integers) = report.correct.unwrap();
+        assert_eq!(of_floats, 64, "{name}");
+        assert!(of_integers >= 62, "{name}: {of_integers}");
+        assert!(report.agreeing.unwrap() >= 62, "{name}");
+    }
 }

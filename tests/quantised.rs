@@ -21,7 +21,7 @@ fn samples(name: &str) -> Samples {
 fn print(name: &str, quantised: &Quantised, report: &Report) {
     println!(
         "{name}: {} of {} agree, {:?} correct, largest error {:.3}, scale {:.4}",
-        report.agreeing,
+        report.agreeing.unwrap(),
         report.float.len(),
         report.correct,
         report.largest_error,
@@ -85,8 +85,8 @@ fn every_method_keeps_the_accuracy() {
         };
         let quantised = Quantised::new(&float, &calibration.inputs, &options).unwrap();
         let report = quantised.report(&float, &held.inputs, None).unwrap();
-        println!("{method}: {} of 200 agree", report.agreeing);
-        assert!(report.agreeing >= 197, "{method}");
+        println!("{method}: {} of 200 agree", report.agreeing.unwrap());
+        assert!(report.agreeing.unwrap() >= 197, "{method}");
         let report = quantised.report(&float, &calibration.inputs, None).unwrap();
         let count: usize = report.layers.iter().map(|layer| layer.saturated).sum();
         println!("{count} cut off on the samples");
@@ -217,7 +217,7 @@ fn quantised_files_keep_their_integers() {
         let found = compared(name);
         assert_eq!(found.bits, bits, "{name}");
         print(name, &found.quantised, &found.report);
-        assert!(found.report.agreeing >= 99, "{name}");
+        assert!(found.report.agreeing.unwrap() >= 99, "{name}");
         table += &format!("| `{name}.onnx` | {bits} | ");
         let unit = match found.expected.fused {
             Some(_) => 1.0,
@@ -244,7 +244,7 @@ fn quantised_files_keep_their_integers() {
             }
             table += &format!("{} | ", of_integers.cells());
         }
-        table += &format!("{} of 100 |\n", found.report.agreeing);
+        table += &format!("{} of 100 |\n", found.report.agreeing.unwrap());
     }
     document::compare("quantised", &table);
 }

@@ -151,7 +151,7 @@ pub enum LayerError {
     /// An accumulator exceeds the bound that the layer was compiled with.
     #[error(
         "{place}: accumulator {index}: expected an absolute value below 2^{bits}, got {got}; \
-         compile the layer with the bound of `bounds::accumulator_bits`"
+         the weights are not those that the layer was compiled with; compile the model again"
     )]
     Accumulator {
         /// The layer.
@@ -166,7 +166,7 @@ pub enum LayerError {
     /// The weight polynomial has too few variables for the step's weights.
     #[error(
         "the weights need a polynomial of {expected} variables, got {got}; \
-         raise `weight_variables` or split the step"
+         compile the model again, with other --step-variables"
     )]
     WeightVariables {
         /// Variables needed.

@@ -364,7 +364,7 @@ fn same_length(
         what,
         expected,
         got,
-        advice: "give it a tensor of that length; shorter data are padded with zeros",
+        advice: "the layers before it were made for another network; compile the model again",
     })
 }
 

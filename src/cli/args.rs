@@ -195,7 +195,7 @@ pub struct Compile {
 pub enum ProofKind {
     /// Large, made at once, hides nothing: for tests.
     Folded,
-    /// Tens of kilobytes, no set-up of its own: for verifiers off chain.
+    /// 10 to 40 kilobytes, no set-up of its own: for verifiers off chain.
     Spartan,
     /// About two kilobytes, verified by a contract: needs keys, made once per architecture.
     Groth16,
@@ -287,8 +287,8 @@ pub struct Prove {
 #[derive(Args, Debug)]
 #[command(
     after_help = "Standard output gets one JSON object a line for every input: file, status \
-                  (proven, kept or failed), seconds, and proof and bytes, or error; with --aggregate \
-                  also the index in the proof. An input that cannot be used does not stop the \
+                  (proven, kept or failed), seconds, and proof, bytes, output_scale and, of a public \
+                  output, prediction, or error; with --aggregate also the index in the proof. An input that cannot be used does not stop the \
                   others; the exit code is then 2. Proofs that are there, accepted and about the \
                   same input are kept, so that the command can be run again."
 )]
@@ -484,7 +484,10 @@ pub struct ExportSnarkjs {
 }
 
 fn field_element(text: &str) -> Result<<Bn254 as Cycle>::F, String> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let Some(digits) = text.strip_prefix("0x") else {
+        // A decimal number would be read as another one.
+        return Err("expected 0x in front of hex digits: 0x2a for 42".into());
+    };
     if digits.is_empty() || digits.len() > 64 {
         return Err("expected 0x and 1 to 64 hex digits".into());
     }
@@ -500,6 +503,14 @@ fn model_id(text: &str) -> Result<<Bn254 as Cycle>::F, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn contexts_have_a_prefix() {
+        assert_eq!(field_element("0x2a"), Ok(42.into()));
+        for text in ["42", "2a", "0x", "0xg", ""] {
+            assert!(field_element(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_definitions_are_consistent() {

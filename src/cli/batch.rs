@@ -11,14 +11,14 @@ use super::progress::TerminalProgress;
 use super::prove::{check_context, constraints, quantised};
 use super::runs::{Kept, Prover, check_statement};
 use super::succinct::Backend;
-use super::{check_outputs, open_program};
+use super::{about_program, check_outputs, open_program};
 use crate::artefact::{ArtefactError, show_model_id};
 use crate::files::{self, Access, FileError, FormatError};
 use crate::memory::peak_resident_bytes;
 use crate::opening::Opening;
 use crate::progress::{Progress, Silent, Stage};
 use crate::proof::Proof;
-use crate::session::Architecture;
+use crate::session::{Architecture, Inference};
 use crate::visibility::Side;
 use anyhow::Context;
 use serde_json::{Map, Value};
@@ -126,13 +126,28 @@ impl Summary {
     }
 }
 
-/// What a line says about a proof.
-fn about_proof(path: &Path, bytes: u64) -> Map<String, Value> {
-    let fields = [
-        ("proof".to_owned(), Value::from(path.display().to_string())),
-        ("bytes".to_owned(), bytes.into()),
-    ];
-    fields.into_iter().collect()
+/// A proof that is there.
+struct There {
+    status: Status,
+    bytes: u64,
+    /// What it is about.
+    inferences: Vec<Inference>,
+}
+
+impl There {
+    /// What a line says about the proof and one of its inferences.
+    fn about(&self, path: &Path, index: usize, architecture: &Architecture) -> Map<String, Value> {
+        let mut fields = Map::new();
+        let mut put = |key: &str, value: Value| fields.insert(key.into(), value);
+        put("proof", path.display().to_string().into());
+        put("bytes", self.bytes.into());
+        put("output_scale", architecture.output.scale.into());
+        let inference = self.inferences.get(index);
+        if let Some(output) = inference.and_then(|inference| inference.output.values()) {
+            put("prediction", architecture.class(output).into());
+        }
+        fields
+    }
 }
 
 /// Proves what a program gives for the inputs of a directory.
@@ -197,6 +212,7 @@ pub(super) fn run(options: &Batch, cache: Option<&Path>) -> anyhow::Result<()> {
     let mut summary = Summary::default();
     let mut report = Report::default();
     report.number("model id", "model_id", show_model_id(&committed.model));
+    report.value("output_scale", outline.output.scale);
     constraints(&session, &mut report);
     report.seconds("set-up", "setup_seconds", set_up);
     if options.aggregate {
@@ -250,10 +266,10 @@ impl Work<'_> {
                 .output
                 .join(name.file_name().unwrap_or_default());
             match self.one(file, &output) {
-                Ok((status, bytes, measured)) => {
+                Ok((there, measured)) => {
                     runs.extend(measured);
-                    let more = about_proof(&output, bytes);
-                    summary.add((file, status), clock.elapsed(), more)?;
+                    let more = there.about(&output, 0, self.prover.session.architecture());
+                    summary.add((file, there.status), clock.elapsed(), more)?;
                 }
                 Err(error) => summary.fail(file, clock.elapsed(), &error)?,
             }
@@ -269,16 +285,23 @@ impl Work<'_> {
     }
 
     /// The proof of one input, made unless there is one; its bytes, and what it took.
-    fn one(&self, file: &Path, output: &Path) -> anyhow::Result<(Status, u64, Option<Measured>)> {
+    fn one(&self, file: &Path, output: &Path) -> anyhow::Result<(There, Option<Measured>)> {
         let inputs = self.filled(vec![self.input(file)?]);
-        if let Some(bytes) = self.existing(output, &inputs)? {
-            return Ok((Status::Kept, bytes, None));
+        if let Some(there) = self.existing(output, &inputs)? {
+            return Ok((there, None));
         }
         let made = self
             .prover
             .prove(&inputs, Kept::Nothing, output, &mut Silent);
+        let made = made.map_err(about_program(&self.options.model));
         let made = made.with_context(|| file.display().to_string())?;
-        Ok((Status::Proven, made.bytes, made.measured()))
+        let measured = made.measured();
+        let there = There {
+            status: Status::Proven,
+            bytes: made.bytes,
+            inferences: made.inferences,
+        };
+        Ok((there, measured))
     }
 
     /// One proof for all inputs that can be read.
@@ -309,24 +332,32 @@ impl Work<'_> {
             report.number("repeated inputs", "repeated", inputs.len() - good.len());
         }
         let clock = Instant::now();
-        let (status, bytes) = match self.existing(output, &inputs)? {
-            Some(bytes) => (Status::Kept, bytes),
+        let there = match self.existing(output, &inputs)? {
+            Some(there) => there,
             None => {
-                let made = self.prover.prove(&inputs, kept?, output, progress)?;
-                let (bytes, measured) = (made.bytes, made.measured());
+                let made = self.prover.prove(&inputs, kept?, output, progress);
+                let mut made = made.map_err(about_program(&self.options.model))?;
+                let (measured, folded) = (made.measured(), made.folded());
+                let there = There {
+                    status: Status::Proven,
+                    bytes: made.bytes,
+                    inferences: std::mem::take(&mut made.inferences),
+                };
                 made.report(report);
-                if let Some(measured) = measured {
-                    self.estimate.compare(&measured, report);
+                // Of a run that was continued only a part was measured, of a finished one nothing.
+                if folded {
+                    self.estimate.compare(&measured.unwrap_or_default(), report);
                 }
-                (Status::Proven, bytes)
+                there
             }
         };
-        report.bytes("proof", "proof_bytes", bytes);
+        report.bytes("proof", "proof_bytes", there.bytes);
+        let architecture = self.prover.session.architecture();
         let each = clock.elapsed() / u32::try_from(good.len()).unwrap_or(u32::MAX).max(1);
         for (i, file) in good.into_iter().enumerate() {
-            let mut more = about_proof(output, bytes);
+            let mut more = there.about(output, i, architecture);
             more.insert("index".into(), i.into());
-            summary.add((file, status), each, more)?;
+            summary.add((file, there.status), each, more)?;
         }
         Ok(())
     }
@@ -358,9 +389,10 @@ impl Work<'_> {
         sides.private().map(open).collect()
     }
 
-    /// The size of a proof that is there already, is about these inputs, and is accepted. Any other
-    /// proof is to be made again, also one whose openings are lost; a file that is none is not replaced.
-    fn existing(&self, path: &Path, inputs: &[Vec<i64>]) -> anyhow::Result<Option<u64>> {
+    /// A proof that is there already, is about these inputs, and is accepted. Any other proof is to be
+    /// made again, also one whose openings are lost; a file that is none is not replaced, and neither is
+    /// a proof of another kind.
+    fn existing(&self, path: &Path, inputs: &[Vec<i64>]) -> anyhow::Result<Option<There>> {
         if !path.exists() {
             return Ok(None);
         }
@@ -376,12 +408,19 @@ impl Work<'_> {
             Err(_) => return Ok(None),
         };
         let prover = &self.prover;
+        let (is, wanted) = (proof.kind(), prover.kind.name());
+        if is != wanted {
+            anyhow::bail!(
+                "{} is a {is} proof and is not replaced by a {wanted} one; move it, or give another \
+                 directory",
+                path.display()
+            );
+        }
         let Some(openings) = self.openings(path, &proof) else {
             return Ok(None);
         };
         let claimed = known(&proof, &openings, Side::Input);
-        let same = proof.kind() == prover.kind.name()
-            && proof.architecture() == prover.session.architecture()
+        let same = proof.architecture() == prover.session.architecture()
             && claimed.iter().flatten().eq(inputs);
         let context = match &proof {
             Proof::Groth16(proof) => proof.context == prover.context,
@@ -391,7 +430,11 @@ impl Work<'_> {
         if !same || !context || prover.backend.judge(model, &proof).is_err() {
             return Ok(None);
         }
-        Ok(Some(fs::metadata(path)?.len()))
+        Ok(Some(There {
+            status: Status::Kept,
+            bytes: fs::metadata(path)?.len(),
+            inferences: proof.inferences().to_vec(),
+        }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::args::{Compile, ProofKind};
 use super::estimate::{Estimate, too_little};
-use super::output::{self, Report};
+use super::output::{self, Report, cell, count};
 use super::{LARGEST_MODEL, check_outputs, read_text};
 use crate::artefact;
 use crate::error::Error;
@@ -15,6 +15,9 @@ use crate::program::Program;
 use anyhow::Context;
 use foldnet_layers::Linear;
 use serde_json::{Value, json};
+
+/// Samples below which scales are a matter of luck.
+const FEW_SAMPLES: usize = 10;
 
 /// The width of activations unless a model needs more.
 pub(super) const USUAL_BITS: u32 = 8;
@@ -32,6 +35,7 @@ pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
         let text = read_text(&options.samples)?;
         let samples = read_samples(&text, float.input_len())
             .with_context(|| options.samples.display().to_string())?;
+        check_samples(&float, &samples).with_context(|| options.samples.display().to_string())?;
         let usual = PlanOptions::default().max_weight_variables;
         let plan = PlanOptions {
             max_weight_variables: options.step_variables.map_or(usual, usize::from),
@@ -77,6 +81,22 @@ pub(super) fn run(options: &Compile) -> anyhow::Result<()> {
     report.print(options.json.as_deref())
 }
 
+/// Refuses labels of no class, and says when there are too few samples for scales.
+fn check_samples(float: &FloatGraph, samples: &Samples) -> Result<(), ModelError> {
+    if let Some(classes) = float.classes() {
+        samples.check_labels(classes)?;
+    }
+    let number = samples.inputs.len();
+    if number < FEW_SAMPLES {
+        output::note(format_args!(
+            "warning: only {}: values beyond what these reach are refused or cut off later; give about \
+             100 typical inputs",
+            count(number, "sample")
+        ));
+    }
+    Ok(())
+}
+
 /// An integer network and its cut into steps.
 #[derive(Debug)]
 pub(super) struct Compiled {
@@ -101,13 +121,14 @@ impl Compiled {
     /// What the program looks like.
     pub(super) fn report(&self, report: &mut Report) {
         let Compiled { network, program } = self;
-        let count = network.graph.nodes.len();
+        let layers = network.graph.nodes.len();
         let (inputs, outputs) = (network.graph.input_len, network.graph.output_len());
-        report.line(
-            "layers",
-            format_args!("{count} ({inputs} inputs, {outputs} outputs)"),
-        );
-        report.value("layers", count);
+        let ends = [count(inputs, "input"), count(outputs, "output")].join(", ");
+        report.line("layers", format_args!("{layers} ({ends})"));
+        report.value("layers", layers);
+        if outputs == 1 {
+            report.number("output read as", "reading", network.graph.reading.name());
+        }
         let linear = network
             .graph
             .nodes
@@ -140,23 +161,23 @@ impl Compiled {
     ) -> anyhow::Result<Vec<LayerReport>> {
         let labels = samples.labels.as_deref();
         let accuracy = self.network.report(float, &samples.inputs, labels)?;
-        let (count, agreeing) = (samples.inputs.len(), accuracy.agreeing);
-        report.line(
-            "same prediction",
-            format_args!("{agreeing} of {count} as with floats"),
-        );
+        let count = samples.inputs.len();
+        match accuracy.agreeing {
+            Some(agreeing) => report.line(
+                "same prediction",
+                format_args!("{agreeing} of {count} as with floats"),
+            ),
+            None => report.line("prediction", "none: the output names no class"),
+        }
         report.value("samples", count);
-        report.value("agreeing", agreeing);
+        report.value("agreeing", accuracy.agreeing);
         if let Some((float, integer)) = accuracy.correct {
             let shown = format!("{integer} of {count} with integers, {float} with floats");
             report.line("right label", shown);
             report.value("correct_integer", integer);
             report.value("correct_float", float);
         }
-        report.line(
-            "largest logit error",
-            format_args!("{:.4}", accuracy.largest_error),
-        );
+        report.line("largest output error", cell(accuracy.largest_error));
         report.value("largest_error", accuracy.largest_error);
         let activations: usize = accuracy.layers.iter().map(|layer| layer.saturated).sum();
         let inputs = accuracy.saturated_inputs;
@@ -259,11 +280,11 @@ fn layer_line(layer: &LayerReport) -> String {
         .accumulator_bits
         .map_or_else(|| "-".into(), |bits| bits.to_string());
     format!(
-        "  {:32} {:14} {:10.5} {:10.5} {:8.1} {:8} {bits:>5}",
+        "  {:32} {:14} {:>10} {:>10} {:8.1} {:8} {bits:>5}",
         layer.name,
         layer.layer,
-        layer.mean_error,
-        layer.largest_error,
+        cell(layer.mean_error),
+        cell(layer.largest_error),
         layer.signal_to_noise,
         layer.saturated
     )
@@ -298,7 +319,10 @@ mod tests {
         assert_eq!(usual.outline().weight_variables, 13);
         // A row of 64 weights and its bias do not fit into 2^6 entries.
         let refused = planned("n", &graph, &options(6), None).expect_err("too small");
-        assert!(refused.to_string().contains("the bound is 6"), "{refused}");
+        assert!(
+            refused.to_string().contains("raise --step-variables to 7"),
+            "{refused}"
+        );
         let larger = planned_larger_if_needed("n", &graph, &options(6), None).expect("a program");
         assert!(larger.outline().weight_variables > 6);
         // Kinds with too many constraints do not get fewer by larger steps.

@@ -12,7 +12,6 @@ use crate::decider::keys::Groth16Cache;
 use crate::error::Error;
 use crate::fold::prover::Start;
 use crate::model::plan::PlanOptions;
-use crate::model::quantise::class;
 use crate::model::{FloatGraph, OutOfRange, Samples, json};
 use crate::proof::Proof;
 use anyhow::Context;
@@ -105,7 +104,9 @@ pub(super) fn run(options: &Demo, cache: Option<&Path>) -> anyhow::Result<()> {
     report.number(
         "prediction",
         "prediction",
-        class(inference.output.values().unwrap_or_default()),
+        session
+            .architecture()
+            .class(inference.output.values().unwrap_or_default()),
     );
     report.number("label", "label", label);
     report.number("model id", "model_id", show_model_id(&committed.model));

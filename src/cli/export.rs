@@ -4,7 +4,7 @@ use super::args::{Export, ExportCircuit, ExportContract, ExportSnarkjs};
 use super::output::{self, Report};
 use super::private::Blinds;
 use super::progress::TerminalProgress;
-use super::succinct::{Call, call, decider, failed, judge_groth16, verifying_key};
+use super::succinct::{Call, OWN_KEY, call, decider, failed, judge_groth16, verifying_key};
 use super::{check_outputs, open_program};
 use crate::artefact::show_model_id;
 use crate::decider::keys::Groth16Cache;
@@ -64,9 +64,7 @@ fn contract(options: &ExportContract, cache: Option<&Path>) -> anyhow::Result<()
         .map_or(1, |proof| proof.about.inferences.len());
     let shapes = session.shapes()?;
     let decider = decider(&session, &shapes, inferences).hiding(private.sides());
-    let key = verifying_key(&decider, None, cache).context(
-        "make the keys first: `foldnet prove --proof groth16`, or import those of a ceremony",
-    )?;
+    let key = verifying_key(&decider, (None, OWN_KEY), cache)?;
     let insecure = session.params().insecure() || key.insecure();
     if insecure && !options.accept_insecure_development_keys {
         anyhow::bail!(
@@ -192,7 +190,7 @@ fn snarkjs(options: &ExportSnarkjs, cache: Option<&Path>) -> anyhow::Result<()> 
     let shapes = session.shapes()?;
     let inferences = proof.about.inferences.len();
     let decider = decider(&session, &shapes, inferences).hiding(private.sides());
-    let key = verifying_key(&decider, None, cache)?;
+    let key = verifying_key(&decider, (None, OWN_KEY), cache)?;
     let call = call(&session, (committed.model, &key), &decider, &proof)?;
     judge_groth16(&call, &proof)?;
     let decoded = ContractProof::decode(&call.parameters, &proof.proof);

@@ -4,7 +4,7 @@
 use super::args::{Inspect, ProofKind};
 use super::compile::{USUAL_BITS, planned_larger_if_needed};
 use super::estimate::Estimate;
-use super::output::{self, Report, size};
+use super::output::{self, Report, count, size};
 use super::{LARGEST_MODEL, check_outputs, open_program, read_text};
 use crate::artefact;
 use crate::files;
@@ -180,10 +180,10 @@ fn kind_of(outline: &Outline, kind: usize, report: &mut Report) -> Value {
     let weights = linear.map(|linear| linear.outputs * (linear.columns() + 1));
     let weights: usize = weights.sum();
     let layers: Vec<String> = shape.layers().map(layer).collect();
-    let counted_steps = if steps == 1 { "step" } else { "steps" };
     report.text(format!(
-        "  kind {kind}: {steps} {counted_steps}, about {constraints} constraints, {weights} of 2^{variables} \
+        "  kind {kind}: {}, about {constraints} constraints, {weights} of 2^{variables} \
          weights: {}",
+        count(steps, "step"),
         counted(&layers).join(", ")
     ));
     json!({

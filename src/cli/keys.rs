@@ -73,6 +73,7 @@ fn list(options: &List, cache: Option<&Path>) -> anyhow::Result<()> {
     check_outputs(&[options.json.as_deref()], &[])?;
     let mut report = Report::default();
     let mut values = Vec::new();
+    let mut damaged = 0;
     for (path, key) in KeyCache::new(cache).list()? {
         match key {
             Ok(key) => {
@@ -86,14 +87,24 @@ fn list(options: &List, cache: Option<&Path>) -> anyhow::Result<()> {
                     "imported": key.imported,
                 }));
             }
-            Err(error) => output::error("not usable", &error.into()),
+            Err(error) => {
+                output::error("not usable", &error.into());
+                damaged += 1;
+            }
         }
     }
-    if values.is_empty() {
+    let usable = !values.is_empty();
+    report.value("keys", values);
+    report.print(options.json.as_deref())?;
+    if !usable && damaged > 0 {
+        anyhow::bail!(
+            "none of the key files can be used; the lines above say what to do about each"
+        );
+    }
+    if !usable {
         output::note("no usable keys in the cache");
     }
-    report.value("keys", values);
-    report.print(options.json.as_deref())
+    Ok(())
 }
 
 /// One line about a key.

@@ -1,10 +1,9 @@
 //! `foldnet mock`: the integer network, and every constraint of every step, without proving.
 
 use super::args::Mock;
-use super::output::{Report, first_values};
+use super::output::Report;
 use super::prove::quantised;
-use super::{Rejected, check_outputs, open_program};
-use crate::model::quantise::class;
+use super::{Rejected, about_program, check_outputs, open_program, shown};
 use crate::program::{Program, ProgramStep};
 use crate::session::Architecture;
 use anyhow::Context;
@@ -31,7 +30,8 @@ pub(super) fn run(options: &Mock) -> anyhow::Result<()> {
         options.saturate,
     )?;
     let padded = outline.input.pad("input", &input)?;
-    let batch = Architecture::from(outline).batch();
+    let architecture = Architecture::from(outline);
+    let batch = architecture.batch();
     let mut report = Report::default();
     let mut live = vec![padded.repeat(batch)];
     let mut failed = Vec::new();
@@ -39,7 +39,8 @@ pub(super) fn run(options: &Mock) -> anyhow::Result<()> {
     let constants = HashConstants::<Fr>::default();
     for (index, step) in outline.steps.iter().enumerate() {
         let checked;
-        (live, checked) = check_step(&program, index, &live, &constants)?;
+        let ran = check_step(&program, index, &live, &constants);
+        (live, checked) = ran.map_err(about_program(&options.model))?;
         constraints += checked.0;
         let named = checked.1.iter().map(|path| explain(index, step, path));
         failed.extend(named);
@@ -48,9 +49,10 @@ pub(super) fn run(options: &Mock) -> anyhow::Result<()> {
     output.truncate(outline.output.length);
     report.number("steps", "steps", outline.steps.len());
     report.number("constraints checked", "constraints", constraints);
-    report.line("output", first_values(&output));
-    report.value("output", output.clone());
-    report.number("prediction", "prediction", class(&output));
+    shown::output(&architecture, &output, &mut report);
+    report.values(shown::values(&architecture, &output));
+    report.value("output_scale", architecture.output.scale);
+    report.value("output", output);
     report.number("failed", "failed", failed.len());
     failed
         .iter()

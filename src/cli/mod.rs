@@ -17,6 +17,7 @@ mod private;
 pub mod progress;
 mod prove;
 mod runs;
+mod shown;
 mod succinct;
 mod verify;
 
@@ -29,6 +30,7 @@ use anyhow::Context;
 use args::{Arguments, Command};
 use clap::Parser;
 use foldnet_gadgets::cycle::Bn254;
+use foldnet_layers::error::LayerError;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -73,6 +75,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(()) => ACCEPTED,
         Err(error) if is_rejection(&error) => {
             output::error("rejected", &error);
+            if let Some(verify::MixUp { advice, .. }) = error.downcast_ref() {
+                output::note(advice);
+            }
             REJECTED
         }
         Err(error) => {
@@ -178,6 +183,22 @@ fn warn_if_insecure_key(session: &Session<Bn254>, insecure: bool) {
 /// Opens a compiled program, naming it in errors.
 fn open_program(path: &Path) -> anyhow::Result<Program> {
     artefact::read_program(path).with_context(|| path.display().to_string())
+}
+
+/// Puts a program's name to an error in what it consists of, which is found when it is run.
+fn about_program(path: &Path) -> impl FnOnce(anyhow::Error) -> anyhow::Error {
+    move |error| {
+        let is_inside = error.is::<LayerError>()
+            || matches!(
+                error.downcast_ref(),
+                Some(Error::Layer(_) | Error::Program(_))
+            );
+        if is_inside {
+            error.context(path.display().to_string())
+        } else {
+            error
+        }
+    }
 }
 
 /// Reads a text file, naming it in errors.

@@ -1,6 +1,7 @@
 //! Where text goes: results to standard output, everything else to standard error.
 
 use crate::files::{self, Access};
+use crate::model::short;
 use anyhow::Context;
 use serde_json::{Map, Value};
 use std::fmt::Display;
@@ -35,6 +36,14 @@ impl Report {
     /// A value for programs only.
     pub fn value(&mut self, key: &str, value: impl Into<Value>) {
         self.values.insert(key.into(), value.into());
+    }
+
+    /// Values for programs only.
+    pub fn values<'a>(&mut self, values: impl IntoIterator<Item = (&'a str, Value)>) {
+        let owned = values
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value));
+        self.values.extend(owned);
     }
 
     /// A labelled line whose value programs get, too.
@@ -122,6 +131,29 @@ pub fn first_values(values: &[i64]) -> String {
     }
 }
 
+/// The first floats of integers with a scale.
+pub fn first_floats(values: &[i64], scale: f64) -> String {
+    let float = |&value: &i64| short(value as f64 * scale);
+    let first: Vec<String> = values.iter().take(SHOWN).map(float).collect();
+    let more = if values.len() > SHOWN { ", ..." } else { "" };
+    format!("[{}{more}]", first.join(", "))
+}
+
+/// A number of things: `1 step`, `2 steps`.
+pub fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+/// A float in a table of five decimals, or six digits where that would be too wide.
+pub fn cell(value: f64) -> String {
+    if value.abs() < 1e4 {
+        format!("{value:.5}")
+    } else {
+        short(value)
+    }
+}
+
 /// Bytes for people.
 pub fn size(bytes: u64) -> String {
     let mebibytes = bytes as f64 / f64::from(1 << 20);
@@ -184,6 +216,18 @@ mod tests {
     fn names_are_not_repeated() {
         let inner = anyhow::anyhow!("cannot use x");
         assert_eq!(chain(&inner.context("x")), "cannot use x");
+    }
+
+    #[test]
+    fn numbers_are_short_and_tables_keep_their_width() {
+        assert_eq!(cell(2.904_760_671_495_446e28), "2.90476e28");
+        assert_eq!(cell(0.25), "0.25000");
+        assert_eq!(
+            (count(1, "step"), count(2, "step")),
+            ("1 step".into(), "2 steps".into())
+        );
+        assert_eq!(first_floats(&[1, -2], 1.0 / 127.0), "[0.00787, -0.01575]");
+        assert!(first_floats(&[1; 17], 1.0).ends_with("1, ...]"));
     }
 
     #[test]

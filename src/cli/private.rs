@@ -1,10 +1,10 @@
 //! `--private`: what the statement shows, and the files that go with what it does not show.
 
 use super::args::{Hidden, Private, ProofKind};
-use super::output::{self, Report};
+use super::output::{self, Report, first_values};
 use super::progress::TerminalProgress;
 use super::verify::{set_up, set_up_cached};
-use super::{Rejected, warn_if_insecure};
+use super::{Rejected, shown, warn_if_insecure};
 use crate::artefact::show_model_id;
 use crate::error::Error;
 use crate::model::ModelError;
@@ -19,6 +19,9 @@ use halo2curves::bn256::Fr;
 use rand_core::OsRng;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+
+/// Most inferences that are shown.
+pub(super) const SHOWN_INFERENCES: usize = 3;
 
 /// What a command does about the blinds of a private model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,10 +80,16 @@ impl Private {
             Some(Error::Model(model)) => Some(model),
             _ => error.downcast_ref::<ModelError>(),
         };
-        if let Some(ModelError::OutsideRange { index, .. }) = model {
+        if let Some(
+            ModelError::OutsideRange { index, .. }
+            | ModelError::InputInteger { index, .. }
+            | ModelError::InputIndex { index, .. },
+        ) = model
+        {
             anyhow::bail!(
-                "input value {index} is outside the calibrated range, and not shown since it is \
-                 private; calibrate with such inputs, or clamp with --saturate"
+                "input value {index} is outside the calibrated range or no integer where tokens are \
+                 expected, and not shown since it is private; calibrate with such inputs, or clamp \
+                 with --saturate"
             );
         }
         Err(error)
@@ -216,8 +225,13 @@ pub(super) fn value(shown: &Shown) -> Value {
 }
 
 /// An inference, for programs.
-pub(super) fn inference_value(inference: &Inference) -> Value {
-    json!({ "input": value(&inference.input), "output": value(&inference.output) })
+pub(super) fn inference_value(architecture: &Architecture, inference: &Inference) -> Value {
+    let sides = [("input", &inference.input), ("output", &inference.output)];
+    let sides = sides.map(|(name, side)| (name, value(side)));
+    let output = shown::of_inference(architecture, &inference.output);
+    let fields = sides.into_iter().chain(output);
+    let fields = fields.map(|(key, value)| (key.to_owned(), value));
+    Value::Object(fields.collect())
 }
 
 /// What is private about a proof that was made, and where it can be found.
@@ -244,7 +258,12 @@ pub(super) fn report_openings(openings: &[Opening], report: &mut Report) {
     for opening in openings {
         let name = opening.side.name();
         let values: Vec<&Vec<i64>> = opening.tensors.iter().map(|o| &o.values).collect();
-        report.line(&format!("{name} opened"), format_args!("{values:?}"));
+        for values in values.iter().take(SHOWN_INFERENCES) {
+            report.line(&format!("{name} opened"), first_values(values));
+        }
+        if values.len() > SHOWN_INFERENCES {
+            report.text("the others are in what --json writes");
+        }
         report.value(&format!("{name}_opened"), json!(values));
     }
 }

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// The bar's layout: stage, bar, units done, rate, time left.
 const TEMPLATE: &str = "{msg:16} {bar:28} {pos}/{len}  {per_sec}  {eta} left";
 
+/// Stages that take less get no line.
+const WORTH_A_LINE: Duration = Duration::from_millis(500);
+
 /// The least time between two plain lines, so that logs stay short.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -26,7 +29,7 @@ impl TerminalProgress {
         if io::stderr().is_terminal() {
             Self::Bar(BarProgress::default())
         } else {
-            Self::Lines(LineProgress::new(io::stderr(), LINE_INTERVAL))
+            Self::Lines(LineProgress::new(io::stderr(), LINE_INTERVAL, WORTH_A_LINE))
         }
     }
 }
@@ -91,11 +94,12 @@ impl Progress for BarProgress {
     }
 }
 
-/// One line per interval: units done, rate, time left. For logs.
+/// One line per interval and one at the end: units done, rate, time left. For logs.
 #[derive(Debug)]
 pub struct LineProgress<W> {
     output: W,
     interval: Duration,
+    least: Duration,
     stage: Option<RunningStage>,
 }
 
@@ -109,11 +113,13 @@ struct RunningStage {
 }
 
 impl<W: Write + Send> LineProgress<W> {
-    /// Writes to `output`, at most one line per `interval` beside the first and the last.
-    pub fn new(output: W, interval: Duration) -> Self {
+    /// Writes to `output`, at most one line per `interval` beside the last one, and none about stages
+    /// that take less than `least`.
+    pub fn new(output: W, interval: Duration, least: Duration) -> Self {
         Self {
             output,
             interval,
+            least,
             stage: None,
         }
     }
@@ -138,7 +144,6 @@ impl<W: Write + Send> Progress for LineProgress<W> {
             started: now,
             reported: now,
         });
-        self.line(&format!("{stage}: 0/{total}"));
     }
 
     fn advance(&mut self, done: u64) {
@@ -162,7 +167,11 @@ impl<W: Write + Send> Progress for LineProgress<W> {
         let Some(running) = self.stage.take() else {
             return;
         };
-        let seconds = running.started.elapsed().as_secs_f64();
+        let elapsed = running.started.elapsed();
+        if elapsed < self.least {
+            return;
+        }
+        let seconds = elapsed.as_secs_f64();
         self.line(&format!(
             "{}: {} in {seconds:.1} s",
             running.stage, running.total
@@ -190,7 +199,7 @@ mod tests {
 
     #[test]
     fn lines_are_written_per_stage() {
-        let mut lines = LineProgress::new(Vec::new(), Duration::ZERO);
+        let mut lines = LineProgress::new(Vec::new(), Duration::ZERO, Duration::ZERO);
         lines.advance(1);
         lines.start(Stage::Keys, 4);
         lines.advance(2);
@@ -199,10 +208,19 @@ mod tests {
         lines.finish();
         let text = String::from_utf8(lines.into_output()).expect("lines are text");
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 3, "{text}");
-        assert_eq!(lines[0], "commitment keys: 0/4");
-        assert!(lines[1].starts_with("commitment keys: 2/4, "));
-        assert!(lines[2].starts_with("commitment keys: 4 in "));
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines[0].starts_with("commitment keys: 2/4, "));
+        assert!(lines[1].starts_with("commitment keys: 4 in "));
+    }
+
+    #[test]
+    fn short_stages_get_no_line() {
+        let hour = Duration::from_secs(3600);
+        let mut lines = LineProgress::new(Vec::new(), hour, hour);
+        lines.start(Stage::Keys, 4);
+        lines.advance(2);
+        lines.finish();
+        assert!(lines.into_output().is_empty());
     }
 
     #[test]

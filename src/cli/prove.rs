@@ -2,15 +2,14 @@
 
 use super::args::{ProofKind, Prove};
 use super::estimate::Estimate;
-use super::output::{self, Report, first_values};
+use super::output::{self, Report};
 use super::private::{self, Blinds};
 use super::progress::TerminalProgress;
 use super::runs::{Kept, Prover, check_statement};
 use super::succinct::Backend;
-use super::{check_outputs, open_program, read_text};
+use super::{about_program, check_outputs, open_program, read_text, shown};
 use crate::artefact::show_model_id;
 use crate::memory::peak_resident_bytes;
-use crate::model::quantise::class;
 use crate::model::{OutOfRange, json};
 use crate::program::Tensor;
 use crate::session::{Architecture, Session, Timing};
@@ -69,7 +68,8 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
         context: options.context.unwrap_or_default(),
     };
     let inputs = architecture.fill_steps(vec![input]);
-    let made = prover.prove(&inputs, kept, &options.output, &mut progress)?;
+    let made = prover.prove(&inputs, kept, &options.output, &mut progress);
+    let made = made.map_err(about_program(&options.model))?;
 
     let mut report = Report::default();
     report.number("model id", "model_id", show_model_id(&committed.model));
@@ -79,19 +79,21 @@ pub(super) fn run(options: &Prove, cache: Option<&Path>) -> anyhow::Result<()> {
     if let Some(inference) = made.inferences.first() {
         // What is private reaches no terminal and no file but the opening.
         if let Some(output) = inference.output.values() {
-            report.line("output", first_values(output));
-            report.number("prediction", "prediction", class(output));
+            shown::output(&architecture, output, &mut report);
+            report.values(shown::values(&architecture, output));
         }
         report.value("output", private::value(&inference.output));
+        report.value("output_scale", architecture.output.scale);
     }
     private::report_prover(private, &openings, &mut report);
     constraints(&session, &mut report);
     report.seconds("set-up", "setup_seconds", set_up);
-    let (bytes, measured) = (made.bytes, made.measured());
+    let (bytes, measured, folded) = (made.bytes, made.measured(), made.folded());
     made.report(&mut report);
     sizes(bytes, &mut report);
-    if let Some(measured) = measured {
-        estimate.compare(&measured, &mut report);
+    // Of a run that was continued only a part was measured, of a finished one nothing.
+    if folded {
+        estimate.compare(&measured.unwrap_or_default(), &mut report);
     }
     report.print(options.json.as_deref())
 }

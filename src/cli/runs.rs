@@ -154,6 +154,11 @@ impl Made {
         })
     }
 
+    /// Whether steps were folded here, and not a finished proof found.
+    pub(super) fn folded(&self) -> bool {
+        self.steps.is_some()
+    }
+
     /// What the run took.
     pub(super) fn report(self, report: &mut Report) {
         match self.steps {

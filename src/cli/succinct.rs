@@ -206,7 +206,7 @@ impl<'a> Backend<'a> {
                 let known = self.keys.get().filter(|(number, _)| *number == inferences);
                 let key = match known {
                     Some((_, keys)) => keys.proving.verifying_key().clone(),
-                    None => verifying_key(&decider, None, self.cache)?,
+                    None => verifying_key(&decider, (None, OWN_KEY), self.cache)?,
                 };
                 let call = parameters_and_statement((model, &key), &decider, proof)?;
                 judge_groth16(&call, proof)?;
@@ -237,10 +237,18 @@ pub(super) struct Call {
     pub statement: Vec<Word>,
 }
 
-/// The trusted verifying key: a file of the caller's, or the one of this machine.
+/// What a verifier does without a verifying key.
+pub(super) const TRUSTED_KEY: &str = "give the one that you trust with --verifying-key";
+
+/// What the owner of a model does without a verifying key.
+pub(super) const OWN_KEY: &str = "make it with `foldnet prove --proof groth16` for the same --private and number of inferences, or \
+     import the phase 2 of a ceremony with `foldnet keys import-zkey`";
+
+/// The trusted verifying key: a file of the caller's, or the one of this machine. Without either the error
+/// has an advice.
 pub(super) fn verifying_key(
     decider: &Decider<'_, Graph<Fr>>,
-    given: Option<&Path>,
+    (given, advice): (Option<&Path>, &'static str),
     cache: Option<&Path>,
 ) -> anyhow::Result<VerifyingKey> {
     // Before a circuit is made for as many inferences as the proof lists.
@@ -263,10 +271,7 @@ pub(super) fn verifying_key(
     let key = Groth16Cache::new(decider, cache)
         .verifying(decider)
         .map_err(Error::from)?;
-    key.context(
-        "there is no verifying key for this architecture here; give the one that you trust with \
-         --verifying-key",
-    )
+    key.with_context(|| format!("there is no verifying key for this architecture here; {advice}"))
 }
 
 /// The contract's parameters and statement for a proof; says what a caller should know about the key.

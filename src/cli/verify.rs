@@ -3,16 +3,18 @@
 use super::args::{ModelId, Verify};
 use super::batch::input_files;
 use super::output::{self, Report, first_values};
-use super::private::{self, Blinds, check_sides, known, read_openings};
+use super::private::{self, Blinds, SHOWN_INFERENCES, check_sides, known, read_openings};
 use super::progress::TerminalProgress;
 use super::prove::quantised;
-use super::succinct::{call, decider, judge_groth16, judge_spartan, run_contract, verifying_key};
-use super::{Rejected, check_outputs, open_program, warn_if_insecure};
+use super::succinct::{
+    TRUSTED_KEY, call, decider, judge_groth16, judge_spartan, run_contract, verifying_key,
+};
+use super::{Rejected, check_outputs, open_program, shown, warn_if_insecure};
 use crate::artefact::{LARGEST_UNASKED_KEY, show_model_id};
 use crate::blinds::WeightBlinds;
 use crate::error::Error;
 use crate::key::KeyCache;
-use crate::model::quantise::class;
+use crate::model::short;
 use crate::opening::Opening;
 use crate::program::Program;
 use crate::proof::Proof;
@@ -21,11 +23,55 @@ use crate::visibility::{Shown, Side, Sides};
 use anyhow::Context;
 use foldnet_gadgets::cycle::Bn254;
 use rand_core::OsRng;
+use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Most inferences that are shown.
-const SHOWN_INFERENCES: usize = 3;
+/// A true proof is rejected, too, when it is judged as something that it is not: what that may be.
+#[derive(Debug)]
+pub(super) struct MixUp {
+    /// The proof.
+    name: String,
+    /// What to compare.
+    pub advice: String,
+}
+
+impl fmt::Display for MixUp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name)
+    }
+}
+
+impl MixUp {
+    /// What may be mixed up about a proof whose sides are shown as asked for.
+    fn new(options: &Verify, proof: &Proof) -> Self {
+        let model = match (&options.trusted.model, options.private.model()) {
+            (None, _) => {
+                "that --model-id is the id of this very program, as `foldnet model-id` prints it under \
+                 the same keys (with --private model if the prover keeps the model private)"
+            }
+            (Some(_), false) => {
+                "that --model is the very program that was proven, and whether the prover keeps it \
+                 private (then say --private model)"
+            }
+            (Some(_), true) => {
+                "that --model is the very program that was proven, and --blinds the blinds that its id \
+                 was made with"
+            }
+        };
+        let key = match proof {
+            Proof::Groth16(_) => ", and that the verifying key is the one it was made with",
+            Proof::Folded(_) | Proof::Spartan(_) => "",
+        };
+        MixUp {
+            name: options.proof.display().to_string(),
+            advice: format!(
+                "If the proof should be true, compare: {model}; that the file is the proof of this \
+                 inference, unaltered{key}."
+            ),
+        }
+    }
+}
 
 /// Checks a proof for the model that the caller trusts. What the proof says about itself is used
 /// only to rebuild parameters, whose digest the model id binds.
@@ -118,6 +164,8 @@ fn verdict(
         let about_key = error.downcast_ref().is_some_and(Error::is_about_a_key_file);
         if about_key {
             error
+        } else if super::is_rejection(&error) {
+            error.context(MixUp::new(options, proof))
         } else {
             error.context(name())
         }
@@ -142,12 +190,19 @@ fn given_inputs(options: &Verify, proof: &Proof) -> anyhow::Result<Option<Vec<Ve
     let values = files
         .iter()
         .map(|file| quantised(file, input, *bits, options.saturate))
-        .collect::<anyhow::Result<_>>()?;
+        .collect::<anyhow::Result<_>>();
+    let values = match options.inputs {
+        Some(_) => values.context(
+            "the proof is compared with every NAME.json of --inputs; move those that `batch \
+             --aggregate` left out",
+        )?,
+        None => values?,
+    };
     let values = proof.architecture().fill_steps(values);
     output::note(format_args!(
-        "{}: rounded with the scale {:.6}, from the {}",
+        "{}: rounded with the scale {}, from the {}",
         place.display(),
-        input.scale,
+        short(input.scale),
         scale_source(options),
     ));
     Ok(Some(values))
@@ -171,10 +226,9 @@ fn show_compared(options: &Verify, proof: &Proof, report: &mut Report) {
     };
     report.line(
         label,
-        format_args!("equal, with the scale {scale:.6} from the {source}"),
+        format_args!("equal, with the scale {} from the {source}", short(scale)),
     );
     report.value(key, true);
-    report.value("input_scale", scale);
 }
 
 /// The keys to verify with. What a proof of unknown origin asks for is bounded; a program that the
@@ -221,7 +275,8 @@ fn judge(
             let shapes = session.shapes()?;
             let inferences = proof.about.inferences.len();
             let decider = decider(&session, &shapes, inferences).hiding(sides);
-            let key = verifying_key(&decider, options.verifying_key.as_deref(), cache)?;
+            let given = options.verifying_key.as_deref();
+            let key = verifying_key(&decider, (given, TRUSTED_KEY), cache)?;
             let call = call(&session, (model, &key), &decider, proof)?;
             contract.number("verifying key", "verifying_key", key.identity().to_string());
             if options
@@ -245,10 +300,8 @@ fn judge(
     report.number("proof", "proof", proof.kind());
     report.number("model id", "model_id", show_model_id(&model));
     private::report(&options.private, &mut report);
-    if options.private.model() {
-        report.text(
-            "the weights are whatever the model id commits to; see the README, Public, private",
-        );
+    if let Some(caveat) = about_weights(options) {
+        report.text(caveat);
     }
     let claimed = proof.inferences();
     if claimed.len() > 1 {
@@ -263,13 +316,33 @@ fn judge(
     let inferences = proof
         .inferences()
         .iter()
-        .map(private::inference_value)
+        .map(|inference| private::inference_value(proof.architecture(), inference))
         .collect::<Vec<_>>();
     report.value("inferences", inferences);
+    report.value("input_scale", proof.architecture().input.scale);
+    report.value("output_scale", proof.architecture().output.scale);
+    if let ([_], Some([output])) = (claimed, known(proof, openings, Side::Output).as_deref()) {
+        report.values(shown::values(proof.architecture(), output));
+    }
     private::report_openings(openings, &mut report);
     report.append(contract);
     report.seconds("verified in", "verify_seconds", time);
     Ok(report)
+}
+
+/// What is not known of the weights. Of a program that the verifier has everything is; an id does not say
+/// whether it is that of a private model.
+fn about_weights(options: &Verify) -> Option<&'static str> {
+    match (&options.trusted.model, options.private.model()) {
+        (Some(_), _) => None,
+        (None, true) => Some(
+            "the weights are whatever the model id commits to; see the README, Public, private",
+        ),
+        (None, false) => Some(
+            "if the id is that of a private model, the weights are whatever the model id commits to; \
+             see the README, Public, private",
+        ),
+    }
 }
 
 /// How long a check took that succeeded.
@@ -281,23 +354,20 @@ fn timed(check: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration>
 
 /// The integers of an inference and what they stand for.
 fn show_inference(inference: &Inference, proof: &Proof, report: &mut Report) {
-    let Architecture { input, output, .. } = proof.architecture();
-    report.line("input", show(&inference.input, input.scale));
-    report.line("output", show(&inference.output, output.scale));
-    if let Some(output) = inference.output.values() {
-        report.line("prediction", class(output));
-    }
-}
-
-fn show(shown: &Shown, scale: f64) -> String {
-    let values = match shown {
-        Shown::Values(values) => values,
-        Shown::Commitment(bytes) => {
-            let commitment = private::show_commitment(bytes);
-            return format!("private: commitment {commitment}");
+    let architecture = proof.architecture();
+    let hidden = |bytes| format!("private: commitment {}", private::show_commitment(bytes));
+    let scale = short(architecture.input.scale);
+    match &inference.input {
+        Shown::Values(values) => {
+            let integers = first_values(values);
+            report.line("input", format_args!("{integers}, each times {scale}"));
         }
-    };
-    format!("{}, each times {scale:.6}", first_values(values))
+        Shown::Commitment(bytes) => report.line("input", hidden(bytes)),
+    }
+    match &inference.output {
+        Shown::Values(values) => shown::output(architecture, values, report),
+        Shown::Commitment(bytes) => report.line("output", hidden(bytes)),
+    }
 }
 
 /// Prints the id of a program.

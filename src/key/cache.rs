@@ -4,7 +4,7 @@
 //! the development key is not used: a proof system does not become insecure because a model grew.
 //! Otherwise the smallest file of a derived key that is long enough is used, or one is made.
 
-use super::{CommitmentKey, KeyEngine, KeyError, LARGEST_KEY, check_size, name};
+use super::{CommitmentKey, KeyEngine, KeyError, LARGEST_KEY, check_size, name, of_key_file};
 use super::{POINT_BYTES, preamble_bytes};
 use crate::files::{self, FileError, FormatError};
 use nova_snark::provider::{Bn256EngineKZG, GrumpkinEngine, PallasEngine, VestaEngine};
@@ -218,18 +218,19 @@ impl<'a> KeyCache<'a> {
 
     /// Reads and checks a key file of any curve.
     fn describe(&self, path: &Path) -> Result<CachedKey, KeyError> {
-        let curve = files::read_header(path)?.curve;
+        let header = files::read_header(path).map_err(|error| of_key_file(error.into()));
+        let curve = header?.curve;
         match curve.as_str() {
             Bn256EngineKZG::CURVE => self.describe_as::<Bn256EngineKZG>(path),
             GrumpkinEngine::CURVE => self.describe_as::<GrumpkinEngine>(path),
             PallasEngine::CURVE => self.describe_as::<PallasEngine>(path),
             VestaEngine::CURVE => self.describe_as::<VestaEngine>(path),
-            _ => Err(KeyError::File(FileError::format(path)(
+            _ => Err(of_key_file(KeyError::File(FileError::format(path)(
                 FormatError::WrongCurve {
                     expected: "a curve of keys".to_string(),
                     found: curve,
                 },
-            ))),
+            )))),
         }
     }
 
@@ -252,19 +253,20 @@ impl<'a> KeyCache<'a> {
 
 /// The first `n` points of an imported key, or all if it has fewer.
 fn load_imported<E: KeyEngine>(path: &Path, n: usize) -> Result<CommitmentKey<E>, KeyError> {
-    CommitmentKey::load_first(path, n)
+    CommitmentKey::load_first(path, n).map_err(of_key_file)
 }
 
 /// A derived key, compared with its pin.
 fn load_derived<E: KeyEngine>(path: &Path) -> Result<CommitmentKey<E>, KeyError> {
-    let key = CommitmentKey::<E>::load(path)?;
+    let key = CommitmentKey::<E>::load(path).map_err(of_key_file)?;
     key.check_pin().map_err(name(path))?;
     Ok(key)
 }
 
 /// Refuses a key file with fewer than `n` points, by its header.
 fn check_length<E: KeyEngine>(path: &Path, n: usize) -> Result<(), KeyError> {
-    let payload = files::read_header(path)?.payload_bytes;
+    let header = files::read_header(path).map_err(|error| of_key_file(error.into()));
+    let payload = header?.payload_bytes;
     let bytes = payload.saturating_sub(preamble_bytes::<E>());
     let got = usize::try_from(bytes / POINT_BYTES as u64).unwrap_or(usize::MAX);
     if got >= n {

@@ -286,6 +286,22 @@ pub enum ModelError {
         /// What should be there.
         expected: &'static str,
     },
+    /// A file of inputs has a key twice, so that it is not one input but two.
+    #[error("{reason}: which of both is meant? remove one")]
+    JsonTwice {
+        /// The key and the place.
+        reason: String,
+    },
+    /// A file of inputs has a key that means nothing here.
+    #[error("{place}: the key `{key}` is not known, and would change nothing; {known}")]
+    JsonKey {
+        /// Where in the file.
+        place: String,
+        /// The key.
+        key: String,
+        /// Which keys there are.
+        known: &'static str,
+    },
     /// A file of inputs holds a number that is not finite in float32.
     #[error("{place}: {got} is not a finite float32 number; remove the value or rescale it")]
     JsonNumber {
@@ -323,6 +339,20 @@ pub enum ModelError {
         samples: usize,
         /// How many labels.
         labels: usize,
+    },
+    /// A label is not the number of a class.
+    #[error(
+        "label {position} is {got}, and the model tells {classes} classes apart, 0 to {}; correct it, \
+         or leave labels out",
+        classes.saturating_sub(1)
+    )]
+    Label {
+        /// Position of the label, from 0.
+        position: usize,
+        /// The label.
+        got: usize,
+        /// How many classes there are.
+        classes: usize,
     },
     /// The activation width is not supported.
     #[error("activations of {got} bits are not supported; choose 2 to 16, usually 8")]
@@ -477,8 +507,8 @@ pub enum ModelError {
     },
     /// Activations saturate on the calibration samples, which was not allowed.
     #[error(
-        "node `{node}`: {count} values saturate on the samples; calibrate by largest magnitudes, \
-         or allow saturation"
+        "node `{node}`: {count} values saturate on the samples; calibrate by largest magnitudes \
+         (--calibration max), or leave out --strict to allow it"
     )]
     Saturated {
         /// The node.
@@ -512,8 +542,9 @@ pub enum ModelError {
     },
     /// An input value lies outside the calibrated range.
     #[error(
-        "input value {index} is {value}, outside the calibrated range [{low}, {high}]; calibrate \
-         with samples that reach it, or allow saturation"
+        "input value {index} is {}, outside the calibrated range [{}, {}]; calibrate with samples \
+         that reach it, or allow saturation",
+        short(*value), short(*low), short(*high)
     )]
     OutsideRange {
         /// Position of the value.
@@ -563,8 +594,9 @@ pub enum ModelError {
     },
     /// A layer does not fit into one step.
     #[error(
-        "layer `{layer}` ({outputs} x {inputs}) needs a step polynomial of {needed} variables, \
-         the bound is {most}; raise the bound (22 at most) or narrow the layer"
+        "layer `{layer}` ({outputs} x {inputs}): the least part of it takes a step of 2^{needed} \
+         weights, and a step has at most 2^{most}; raise --step-variables to {needed} or more (22 at \
+         most), or narrow the layer"
     )]
     LayerTooLarge {
         /// The layer.
@@ -573,7 +605,7 @@ pub enum ModelError {
         outputs: usize,
         /// Its inputs.
         inputs: usize,
-        /// Variables it needs.
+        /// Variables that its smallest piece needs.
         needed: usize,
         /// The bound.
         most: usize,
@@ -624,6 +656,45 @@ impl ModelError {
         match self {
             ModelError::UnsupportedOperator { remedy, .. } if *remedy == UNLISTED => Some(UNLISTED),
             _ => None,
+        }
+    }
+}
+
+/// A number for people: six digits.
+pub(crate) fn short(value: f64) -> String {
+    let magnitude = value.abs();
+    if value != 0.0 && value.is_finite() && !(1e-4..1e9).contains(&magnitude) {
+        return format!("{value:.5e}");
+    }
+    let whole = magnitude.max(1.0).log10() as usize;
+    let text = format!("{value:.*}", 5usize.saturating_sub(whole));
+    let trimmed = text.trim_end_matches('0').trim_end_matches('.');
+    if text.contains('.') {
+        trimmed.into()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn numbers_are_short() {
+        for (value, text) in [
+            (-1.0078740157480315, "-1.00787"),
+            (9.0, "9"),
+            (0.0, "0"),
+            (1200.0, "1200"),
+            (12_345.678, "12345.7"),
+            (123_456_789.0, "123456789"),
+            (2.904_760_671_495_446e28, "2.90476e28"),
+            (1.5e-7, "1.50000e-7"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(short(value), text);
         }
     }
 }

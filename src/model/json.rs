@@ -5,10 +5,24 @@
 //! * Samples: a list of such objects, or `{"input_data": [[...], [...], ...]}` with one inner list
 //!   a sample. A list `labels` of class numbers may stand beside `input_data`.
 //!
-//! Other keys are ignored. Numbers must be finite in float32.
+//! Another key is refused, and so is one that stands twice in an object: what was meant is not known.
+//! `labels` beside one input change nothing. Numbers must be finite in float32; a byte order mark before
+//! the text is skipped.
 
 use super::error::ModelError;
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::{Map, Number, Value};
+use std::fmt;
+
+/// The keys of a file.
+const KEYS: [&str; 2] = ["input_data", "labels"];
+const KNOWN: &str = "the keys are `input_data` and `labels`";
+
+/// The key of an entry of a list of inputs.
+const ENTRY_KEYS: [&str; 1] = ["input_data"];
+const KNOWN_OF_ENTRY: &str =
+    "an entry of a list has the key `input_data`; `labels` stand beside it in one object for all";
 
 /// Inputs with optional labels.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,7 +38,10 @@ pub struct Samples {
 /// # Errors
 /// Text that is not JSON or of another form, numbers that are not finite, and wrong lengths.
 pub fn input(text: &str, len: usize) -> Result<Vec<f32>, ModelError> {
-    let mut inputs = rows(object(&parse(text)?, "the file")?, "the file")?;
+    let mut inputs = rows(
+        object(&parse(text)?, "the file", (&KEYS, KNOWN))?,
+        "the file",
+    )?;
     check_lengths(&inputs, len)?;
     match (inputs.len(), inputs.pop()) {
         (1, Some(input)) => Ok(input),
@@ -42,7 +59,8 @@ pub fn samples(text: &str, len: usize) -> Result<Samples, ModelError> {
             let mut inputs = Vec::with_capacity(entries.len());
             for (position, entry) in entries.iter().enumerate() {
                 let place = format!("entry {position}");
-                let mut rows = rows(object(entry, &place)?, &place)?;
+                let fields = object(entry, &place, (&ENTRY_KEYS, KNOWN_OF_ENTRY))?;
+                let mut rows = rows(fields, &place)?;
                 match (rows.len(), rows.pop()) {
                     (1, Some(row)) => inputs.push(row),
                     (got, _) => return Err(ModelError::InputCount { got }),
@@ -54,7 +72,7 @@ pub fn samples(text: &str, len: usize) -> Result<Samples, ModelError> {
             }
         }
         value => {
-            let fields = object(&value, "the file")?;
+            let fields = object(&value, "the file", (&KEYS, KNOWN))?;
             Samples {
                 inputs: rows(fields, "the file")?,
                 labels: labels(fields)?,
@@ -74,9 +92,34 @@ pub fn samples(text: &str, len: usize) -> Result<Samples, ModelError> {
     }
 }
 
+impl Samples {
+    /// Refuses labels of classes that there are not.
+    ///
+    /// # Errors
+    /// [`ModelError::Label`] for the first one.
+    pub fn check_labels(&self, classes: usize) -> Result<(), ModelError> {
+        let labels = self.labels.iter().flatten().enumerate();
+        match labels.into_iter().find(|(_, label)| **label >= classes) {
+            None => Ok(()),
+            Some((position, &got)) => Err(ModelError::Label {
+                position,
+                got,
+                classes,
+            }),
+        }
+    }
+}
+
 /// Parses JSON; the tokens Python writes for numbers that are not finite get their own error.
 fn parse(text: &str) -> Result<Value, ModelError> {
-    serde_json::from_str(text).map_err(|source| {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let value = serde_json::from_str(text).map(|Unambiguous(value)| value);
+    value.map_err(|source| {
+        // Any value is read, so that this is about keys.
+        if source.classify() == Category::Data {
+            let reason = source.to_string();
+            return ModelError::JsonTwice { reason };
+        }
         let line = text
             .lines()
             .nth(source.line().saturating_sub(1))
@@ -109,8 +152,86 @@ fn form(place: &str, expected: &'static str) -> ModelError {
     }
 }
 
-fn object<'a>(value: &'a Value, place: &str) -> Result<&'a Map<String, Value>, ModelError> {
-    value.as_object().ok_or_else(|| form(place, "an object"))
+/// An object that has none but some keys.
+fn object<'a>(
+    value: &'a Value,
+    place: &str,
+    (keys, known): (&[&str], &'static str),
+) -> Result<&'a Map<String, Value>, ModelError> {
+    let fields = value.as_object().ok_or_else(|| form(place, "an object"))?;
+    match fields.keys().find(|key| !keys.contains(&key.as_str())) {
+        // Without inputs that is what is missing, whatever the other key is.
+        Some(key) if fields.contains_key("input_data") => Err(ModelError::JsonKey {
+            place: place.into(),
+            key: key.clone(),
+            known,
+        }),
+        _ => Ok(fields),
+    }
+}
+
+/// A value in which no object has a key twice. `serde_json` keeps the last of several.
+struct Unambiguous(Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Values).map(Unambiguous)
+    }
+}
+
+/// Reads any value.
+struct Values;
+
+impl<'de> Visitor<'de> for Values {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Unambiguous(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = object.next_key::<String>()? {
+            if fields.contains_key(&key) {
+                return Err(A::Error::custom(format!("the key `{key}` stands twice")));
+            }
+            let Unambiguous(value) = object.next_value()?;
+            fields.insert(key, value);
+        }
+        Ok(Value::Object(fields))
+    }
 }
 
 /// The inner lists of `input_data`.

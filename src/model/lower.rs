@@ -93,6 +93,7 @@ pub(super) fn lower(
             input_scale: input_scale(graph, &scales),
             nodes,
             output: graph.output,
+            reading: graph.reading(),
         },
         cuts: lowering.cuts,
     })

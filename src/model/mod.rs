@@ -5,6 +5,7 @@
 //! * [`mod@reference`]: the float network in another implementation, to compare with.
 //! * [`json`]: inputs and calibration samples as other tools write them.
 //! * [`calibrate`], [`quantise`]: scales from samples, [`FloatGraph`] to [`IntegerGraph`].
+//! * [`reading`]: which class the outputs name.
 //! * [`report`]: how well the integers follow the floats.
 //! * [`network`]: the integer network and its evaluator, which define what is proven.
 //! * [`integer`]: the bounds that all integers have, and the rounding of inputs.
@@ -26,11 +27,13 @@ pub mod network;
 pub mod plan;
 pub mod quantise;
 pub mod random;
+pub mod reading;
 pub mod reference;
 pub mod report;
 
 pub use calibrate::{Calibration, Method};
 pub use error::ModelError;
+pub(crate) use error::short;
 pub use graph::{FloatGraph, FloatNode, FloatOp};
 pub use inspect::Inspection;
 pub use integer::{OutOfRange, QuantisedInput};
@@ -38,5 +41,6 @@ pub use json::Samples;
 pub use network::{Evaluator, IntegerGraph, IntegerNode};
 pub use plan::{CostModel, Plan, PlanOptions, PlannedStep};
 pub use quantise::{QuantiseOptions, Quantised};
+pub use reading::Reading;
 pub use reference::FloatReference;
 pub use report::{LayerReport, Report};

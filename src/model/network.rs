@@ -6,6 +6,7 @@
 //! nothing else.
 
 use super::error::ModelError;
+use super::reading::Reading;
 use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::graph::{self, GraphShape, GraphTrace, Node};
 use foldnet_layers::layer::Layer;
@@ -25,6 +26,8 @@ pub struct IntegerGraph {
     pub nodes: Vec<IntegerNode>,
     /// The tensor that is the output.
     pub output: usize,
+    /// How it is read.
+    pub reading: Reading,
 }
 
 /// A layer of an integer network.

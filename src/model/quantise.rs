@@ -200,15 +200,6 @@ fn made_up_indices(float: &FloatGraph) -> Vec<Vec<f32>> {
     (0..rows).map(input).collect()
 }
 
-/// The class that a network's outputs name: the first largest of several, and for a single output,
-/// which is the logit of one class against the other, whether it is above zero.
-pub fn class<T: PartialOrd + Default>(outputs: &[T]) -> usize {
-    match outputs {
-        [logit] => usize::from(*logit > T::default()),
-        several => first_largest(several),
-    }
-}
-
 /// Position of the first largest value; 0 when there is none.
 pub fn first_largest<T: PartialOrd>(values: &[T]) -> usize {
     let mut best: Option<(usize, &T)> = None;

@@ -8,6 +8,7 @@
 use super::error::ModelError;
 use super::integer::full_range;
 use super::network::{IntegerGraph, IntegerNode};
+use super::reading::Reading;
 use foldnet_layers::Linear;
 use foldnet_layers::bounds::accumulator_bits;
 use foldnet_layers::requantise::{Requantise, Ties};
@@ -57,6 +58,7 @@ fn chain(input_len: usize, nodes: Vec<IntegerNode>) -> IntegerGraph {
         input_len,
         input_scale: scale(),
         output: nodes.len(),
+        reading: Reading::default(),
         nodes,
     }
 }

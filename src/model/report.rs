@@ -5,7 +5,7 @@ use super::graph::FloatGraph;
 use super::integer::{OutOfRange, QuantisedInput, full_range};
 use super::lower::Cuts;
 use super::network::Evaluator;
-use super::quantise::{Quantised, class};
+use super::quantise::Quantised;
 use foldnet_layers::graph::GraphTrace;
 use foldnet_layers::layer::{IntegerLayer, Layer, Weights};
 use foldnet_layers::normalise::Normalise;
@@ -34,13 +34,14 @@ pub struct LayerReport {
 /// How an integer graph compares with its float graph on samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// The float prediction of every sample, see [`class`].
-    pub float: Vec<usize>,
-    /// The integer prediction of every sample, see [`class`].
-    pub integer: Vec<usize>,
-    /// How many predictions are equal.
-    pub agreeing: usize,
-    /// How many float and integer predictions equal the label, when there are labels.
+    /// The float prediction of every sample, see [`Reading::class`](super::reading::Reading::class).
+    pub float: Vec<Option<usize>>,
+    /// The integer prediction of every sample, see [`Reading::class`](super::reading::Reading::class).
+    pub integer: Vec<Option<usize>>,
+    /// How many predictions are equal; none when outputs name no class.
+    pub agreeing: Option<usize>,
+    /// How many float and integer predictions equal the label, when there are labels and outputs name
+    /// classes.
     pub correct: Option<(usize, usize)>,
     /// Largest absolute difference between a float output and its integer times the scale.
     pub largest_error: f64,
@@ -147,11 +148,12 @@ impl Quantised {
             super::integer::expect(&node.name, "values", floats.len(), integers.len())?;
             errors.push(Errors::new(floats, &integers, node.scale));
         }
+        let reading = self.graph.reading;
         let output = trace.tensor(self.graph.output).unwrap_or_default();
         let logits = floats.get(self.graph.output).map_or(&[][..], Vec::as_slice);
         Ok(Sample {
-            float: class(logits),
-            integer: class(&output),
+            float: reading.class(logits, |value| value),
+            integer: reading.class_of_integers(&output, self.graph.output_scale()),
             error: Errors::new(logits, &output, self.graph.output_scale()).largest,
             saturated_inputs: quantised.saturated,
             saturated: self.saturated(&trace),
@@ -160,9 +162,17 @@ impl Quantised {
     }
 
     fn summary(&self, samples: &[Sample], labels: Option<&[usize]>) -> Report {
-        let float: Vec<usize> = samples.iter().map(|s| s.float).collect();
-        let integer: Vec<usize> = samples.iter().map(|s| s.integer).collect();
-        let equal = |a: &[usize], b: &[usize]| a.iter().zip(b).filter(|(a, b)| a == b).count();
+        let float: Vec<Option<usize>> = samples.iter().map(|s| s.float).collect();
+        let integer: Vec<Option<usize>> = samples.iter().map(|s| s.integer).collect();
+        let right = |classes: &[Option<usize>], labels: &[usize]| {
+            let pairs = classes.iter().zip(labels);
+            pairs
+                .filter(|(class, label)| **class == Some(**label))
+                .count()
+        };
+        let named = float.iter().chain(&integer).all(Option::is_some);
+        let labels = labels.filter(|_| named);
+        let agreeing = float.iter().zip(&integer).filter(|(a, b)| a == b).count();
         let layers = self.graph.nodes.iter().enumerate().map(|(at, node)| {
             let errors = samples.iter().filter_map(|s| s.errors.get(at));
             let sum = errors.fold(Errors::default(), |sum, more| sum.plus(more));
@@ -178,8 +188,8 @@ impl Quantised {
             }
         });
         Report {
-            agreeing: equal(&float, &integer),
-            correct: labels.map(|l| (equal(&float, l), equal(&integer, l))),
+            agreeing: named.then_some(agreeing),
+            correct: labels.map(|labels| (right(&float, labels), right(&integer, labels))),
             largest_error: samples.iter().map(|s| s.error).fold(0.0, f64::max),
             saturated_inputs: samples.iter().map(|s| s.saturated_inputs).sum(),
             layers: layers.collect(),
@@ -247,8 +257,8 @@ fn accumulator_bits(layer: &Layer) -> Option<u32> {
 
 /// One sample in both graphs.
 struct Sample {
-    float: usize,
-    integer: usize,
+    float: Option<usize>,
+    integer: Option<usize>,
     error: f64,
     saturated_inputs: usize,
     saturated: Vec<usize>,

@@ -40,7 +40,7 @@ fn a_proof_that_does_not_fit_is_refused_with_the_least_budget() {
         "10M",
         &["estimate: ", "10.0 MiB are given", "or more"],
     );
-    assert!(!ran.stderr.contains("folding"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("development keys"), "{}", ran.stderr);
     assert_eq!(place.files(), ["input.json"]);
     let least = asked(&ran.stderr);
     run(UNDECIDED, &format!("{}MiB", least - 1), &["are given"]);

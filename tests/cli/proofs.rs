@@ -24,7 +24,7 @@ fn the_demo_proves_and_verifies() {
     let ran = place.expect(
         ACCEPTED,
         &["demo", "--json", "demo.json"],
-        &["development keys", "folding: "],
+        &["development keys", "compressing: 1 in "],
     );
     for label in [
         "verdict",

@@ -69,7 +69,12 @@ fn groth16_proofs_go_to_the_contract() {
     place.expect(REJECTED, &context, &["another context"]);
     let other = format!("0x{}1", "0".repeat(63));
     let foreign = ["verify", "g.proof", "--model-id", &other];
-    place.expect(REJECTED, &foreign, &["rejected"]);
+    let advice = [
+        "rejected",
+        "compare: that --model-id",
+        "that the verifying key is",
+    ];
+    place.expect(REJECTED, &foreign, &advice);
     let foreign = [&foreign[..], &["--evm"]].concat();
     place.expect(REJECTED, &foreign, &["the contract reverts"]);
 

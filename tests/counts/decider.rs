@@ -10,7 +10,7 @@ use foldnet::decider::circuit::{DeciderCircuit, DeciderInputs, VERSION};
 use foldnet::decider::groth16::Decider;
 use foldnet::decider::statement::StatementShape;
 use foldnet::model::plan::PlanOptions;
-use foldnet::model::random;
+use foldnet::model::{Reading, random};
 use foldnet::program::{Program, Tensor};
 use foldnet::progress::Silent;
 use foldnet::session::{Architecture, Session};
@@ -172,6 +172,7 @@ fn large() -> Architecture {
         bits: 8,
         input: edge.clone(),
         output: edge,
+        reading: Reading::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Small integer networks for the tests.
 #![allow(dead_code)] // Each test binary uses a part.
 
-use foldnet::model::{IntegerGraph, IntegerNode};
+use foldnet::model::{IntegerGraph, IntegerNode, Reading};
 use foldnet_layers::average_pool::Pooled;
 use foldnet_layers::layer::Layer;
 use foldnet_layers::requantise::{Requantise, Ties};
@@ -32,6 +32,7 @@ impl Builder {
                 input_scale: 1.0,
                 nodes: Vec::new(),
                 output: 0,
+                reading: Reading::default(),
             },
         }
     }

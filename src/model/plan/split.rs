@@ -57,7 +57,7 @@ fn pieces(
         layer: node.name.clone(),
         outputs: linear.outputs,
         inputs: linear.columns(),
-        needed: needed(linear.outputs),
+        needed: needed(if linear.groups > 1 { linear.outputs } else { 1 }),
         most: variables,
     };
     if linear.groups > 1 || needed(1) > variables {
