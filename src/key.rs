@@ -38,7 +38,9 @@ pub use cache::{CachedKey, KeyCache, ListedKey};
 pub use ptau::PtauError;
 pub use source::{KeyEngine, KeySource, development_powers, development_tau};
 
-use crate::files::{self, Access, AtomicFile, ContainerReader, ContainerWriter, FileError, Kind};
+use crate::files::{
+    self, Access, AtomicFile, ContainerReader, ContainerWriter, FileError, FormatError, Kind,
+};
 use ff::PrimeField;
 use foldnet_gadgets::cycle::{Affine, Point};
 use foldnet_gadgets::msm::{BLOCK, Bases, sum_in_blocks};
@@ -130,15 +132,16 @@ pub enum KeyError {
     },
     /// A key file is no key, or is damaged.
     #[error(
-        "cannot use the key file {}: {problem}; delete it: a derived key is then made again, and an \
-         imported one has to be imported again",
-        path.display()
+        "cannot use the key file {}: {}; delete it: a derived key is then made again, and an imported \
+         one has to be imported again",
+        path.display(),
+        error.problem()
     )]
     Unusable {
         /// The key file.
         path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
+        /// What is wrong with it; its advice is about files that are no keys.
+        error: FormatError,
     },
     /// A key file was read but is refused; the source says why.
     #[error("cannot use the key file {}", path.display())]
@@ -222,7 +225,7 @@ fn of_key_file(error: KeyError) -> KeyError {
     match error {
         KeyError::File(FileError::Format { path, source }) => KeyError::Unusable {
             path,
-            problem: source.problem(),
+            error: source,
         },
         other => other,
     }
@@ -620,7 +623,7 @@ impl Preamble {
 /// Reads the preamble and checks it against the length of the payload.
 fn read_preamble<E: KeyEngine, R: std::io::Read>(
     reader: &mut ContainerReader<R>,
-) -> Result<Preamble, files::FormatError> {
+) -> Result<Preamble, FormatError> {
     let (mut count, mut mark, mut blind) = ([0; 8], [0; 1], [0; POINT_BYTES]);
     reader.read(&mut count)?;
     reader.read(&mut mark)?;
@@ -651,8 +654,8 @@ fn read_preamble<E: KeyEngine, R: std::io::Read>(
 }
 
 /// An error in the payload.
-fn payload(reason: String) -> files::FormatError {
-    files::FormatError::Payload { reason }
+fn payload(reason: String) -> FormatError {
+    FormatError::Payload { reason }
 }
 
 /// Whether a point is on the curve and not the identity.

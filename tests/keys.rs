@@ -547,7 +547,7 @@ fn keys_are_listed() {
     assert!(first.insecure && !first.imported && first.digest == primary.digest());
     let second = second.as_ref().expect("usable");
     assert!(!second.insecure && second.digest == pallas.digest());
-    assert!(path.ends_with("z.key") && matches!(third, Err(KeyError::File(_))));
+    assert!(path.ends_with("z.key") && matches!(third, Err(KeyError::Unusable { .. })));
     let absent = directory.path().join("absent");
     assert!(
         KeyCache::new(Some(&absent))
@@ -621,10 +621,7 @@ fn forged_cache_files_are_refused() {
     unmarked[8] = 2;
     forge(&path, "bn254-g1", &unmarked);
     let error = load().expect_err("no mark");
-    assert!(
-        matches!(error, KeyError::File(FileError::Format { .. })),
-        "{error}"
-    );
+    assert!(matches!(error, KeyError::Unusable { .. }), "{error}");
 
     // Points off the curve, coordinates above the modulus, the identity.
     let fifth = PREAMBLE + 64 * 5;
@@ -669,19 +666,20 @@ fn forged_cache_files_are_refused() {
         let mut miscounted = good.clone();
         miscounted[..8].copy_from_slice(&count.to_le_bytes());
         forge(&path, "bn254-g1", &miscounted);
-        assert!(matches!(load().expect_err("miscounted"), KeyError::File(_)));
+        let error = load().expect_err("miscounted");
+        assert!(matches!(error, KeyError::Unusable { .. }), "{error}");
     }
     for length in [0, 7, 8, 9, 72, 73, PREAMBLE - 1] {
         forge(&path, "bn254-g1", &good[..length]);
-        assert!(matches!(load().expect_err("short"), KeyError::File(_)));
+        let error = load().expect_err("short");
+        assert!(matches!(error, KeyError::Unusable { .. }), "{error}");
     }
 
     forge(&path, "grumpkin", &good);
-    let KeyError::File(FileError::Format { source, .. }) = load().expect_err("another curve")
-    else {
+    let KeyError::Unusable { error, .. } = load().expect_err("another curve") else {
         panic!("expected an error about the format");
     };
-    assert!(matches!(source, FormatError::WrongCurve { .. }), "{source}");
+    assert!(matches!(error, FormatError::WrongCurve { .. }), "{error}");
 
     forge(&path, "bn254-g1", &good);
     load().expect("good again");

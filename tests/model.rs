@@ -824,7 +824,7 @@ mod errors {
             (input(r#"[1]"#), "the file: expected an object"),
             (
                 input(r#"{"input_data": [[1, 2]], "input_data": [[3, 4]]}"#),
-                "the key `input_data` stands twice at line 1 column 38: which of both is meant",
+                "the key `input_data` stands twice at line 1 column 37: which of both is meant",
             ),
             (
                 samples(r#"[{"input_data": [[1, 2]], "x": {"y": 1, "y": 2}}]"#),

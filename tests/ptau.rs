@@ -407,9 +407,9 @@ fn a_damaged_import_is_named() {
         let error = load(&directory, 3).expect_err("damaged");
         let named = match &error {
             KeyError::File(error) => error.to_string(),
-            KeyError::Content { path, .. } | KeyError::ImportedTooShort { path, .. } => {
-                path.display().to_string()
-            }
+            KeyError::Unusable { path, .. }
+            | KeyError::Content { path, .. }
+            | KeyError::ImportedTooShort { path, .. } => path.display().to_string(),
             other => panic!("{position}: {other:?}"),
         };
         assert!(named.contains("bn254-g1-imported"), "{named}");

@@ -108,7 +108,7 @@ impl<'a> KeyCache<'a> {
     ///
     /// # Errors
     /// [`KeyError::TooLarge`], [`KeyError::ImportedTooShort`], [`KeyError::NotDerived`], and
-    /// [`KeyError::File`] for an imported key that is not readable.
+    /// [`KeyError::File`] and [`KeyError::Unusable`] for an imported key that is not readable.
     pub fn check<E: KeyEngine>(&self, n: usize) -> Result<(), KeyError> {
         self.find::<E>(n).map(|_| ())
     }
@@ -118,8 +118,8 @@ impl<'a> KeyCache<'a> {
     /// power of two, written to the directory. `advance` is told how many points are there.
     ///
     /// # Errors
-    /// Those of [`KeyCache::check`]; [`KeyError::File`] when a file cannot be read or written or is
-    /// damaged; [`KeyError::Content`] when it holds another key.
+    /// Those of [`KeyCache::check`]; [`KeyError::File`] when a file cannot be read or written,
+    /// [`KeyError::Unusable`] when it is damaged, [`KeyError::Content`] when it holds another key.
     pub fn load_or_create<E: KeyEngine>(
         &self,
         n: usize,
