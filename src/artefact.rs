@@ -618,7 +618,7 @@ mod tests {
                 capacity: 1,
                 scale: 0.5,
             };
-            dense(a).outputs = 1 << 20;
+            dense(a).outputs = 1 << 18;
         });
         assert!(
             message.starts_with("constraints of all layers"),

@@ -7,10 +7,9 @@ the same files (`ezkl_run.py`), and its rows and ratios join the table.
 
 Times of a row are medians of the runs with a full cache:
 
-* `fold`, `compress`: folding all steps, with what is evaluated meanwhile; turning the result into a
-  succinct proof. Set-up and witness are not in it, as in the peers' figures.
+* `fold`, `compress`: folding all steps; turning the result into a succinct proof. Set-up and witness are not in it, as in the peers' figures.
 * `set-up`: parameters, keys and weight commitments from the cache, and masked start instances.
-* `witness`: evaluating the integer network where folding waits for it.
+* `witness`: evaluating the integer network, step by step.
 * `first time`: the same of the first run, which makes keys and commitments. Compiling and calibrating
   are in no column; of EZKL, neither is its reference string.
 * `memory`: highest resident set of the process that proves; of EZKL, of its stage `prove`.
