@@ -107,6 +107,19 @@ impl GraphShape {
     /// constraints have more than [`MOST_TERMS`] entries; [`LayerError::WeightVariables`] when the
     /// weights do not fit.
     pub fn validate(&self) -> Result<(), LayerError> {
+        self.validate_within(MOST_TERMS)
+    }
+
+    /// [`Self::validate`] without the bound of entries, which is that of a step: all layers of a network
+    /// together may have more.
+    ///
+    /// # Errors
+    /// Those of [`Self::validate`] but [`LayerError::Terms`].
+    pub fn validate_unbounded(&self) -> Result<(), LayerError> {
+        self.validate_within(usize::MAX)
+    }
+
+    fn validate_within(&self, most: usize) -> Result<(), LayerError> {
         if self.nodes.is_empty() {
             return Err(LayerError::NoLayers);
         }
@@ -141,7 +154,7 @@ impl GraphShape {
         ] {
             check(what, low, high, got)?;
         }
-        let lengths = self.validate_nodes()?;
+        let lengths = self.validate_nodes(most)?;
         let mut total = 0usize;
         for (i, live) in self.outputs.iter().enumerate() {
             check("a live tensor", 0, number(lengths.len() - 1), number(*live))?;
@@ -172,7 +185,7 @@ impl GraphShape {
     }
 
     /// Checks the layers one by one; returns the lengths of all tensors.
-    fn validate_nodes(&self) -> Result<Vec<usize>, LayerError> {
+    fn validate_nodes(&self, most: usize) -> Result<Vec<usize>, LayerError> {
         let mut lengths = Vec::with_capacity(self.inputs.len() + self.nodes.len());
         for length in &self.inputs {
             let largest = crate::window::LARGEST_LENGTH as i64;
@@ -185,7 +198,7 @@ impl GraphShape {
         for (place, node) in self.places() {
             node.layer.validate(place, self.bits)?;
             // Before the next layer is looked at: what comes later takes time in proportion.
-            terms = add_terms(place, terms, node)?;
+            terms = add_terms(place, (terms, most), node)?;
             let expected = node.layer.operands();
             let got: Option<Vec<usize>> = node
                 .operands
@@ -216,7 +229,9 @@ impl GraphShape {
     /// [`LayerError::Terms`] for the first layer with which they exceed [`MOST_TERMS`].
     pub fn add_terms(&self, others: usize) -> Result<usize, LayerError> {
         let mut places = self.places();
-        places.try_fold(others, |terms, (place, node)| add_terms(place, terms, node))
+        places.try_fold(others, |terms, (place, node)| {
+            add_terms(place, (terms, MOST_TERMS), node)
+        })
     }
 
     /// Every tensor has one slice an inference.
@@ -332,16 +347,16 @@ impl GraphShape {
 }
 
 /// Adds the entries of a layer's constraints, and those that its tensors stand for.
-fn add_terms(place: Place, before: usize, node: &Node) -> Result<usize, LayerError> {
+fn add_terms(
+    place: Place,
+    (before, most): (usize, usize),
+    node: &Node,
+) -> Result<usize, LayerError> {
     let within = |got: usize| {
-        if got <= MOST_TERMS {
+        if got <= most {
             return Ok(got);
         }
-        Err(LayerError::Terms {
-            place,
-            most: MOST_TERMS,
-            got,
-        })
+        Err(LayerError::Terms { place, most, got })
     };
     // The tensors first: counting entries takes time in proportion to them.
     let operands = node.layer.operands().into_iter();
@@ -458,7 +473,7 @@ impl<F: CircuitField> SaltedTrace<F> {
 /// The reference evaluator: what the step computes on live tensors of the lengths of its inputs.
 ///
 /// # Errors
-/// Those of [`GraphShape::validate`]; [`LayerError::WeightTable`], [`LayerError::LiveTensors`],
+/// Those of [`GraphShape::validate_unbounded`]; [`LayerError::WeightTable`], [`LayerError::LiveTensors`],
 /// [`LayerError::Length`] and [`LayerError::Activation`] for weights and inputs that do not fit the
 /// shape; what the layers refuse.
 pub fn evaluate(
@@ -466,7 +481,7 @@ pub fn evaluate(
     weights: &WeightTable,
     inputs: &[Vec<i64>],
 ) -> Result<GraphTrace, LayerError> {
-    shape.validate()?;
+    shape.validate_unbounded()?;
     let (expected, got) = (shape.weight_variables, weights.variables());
     if got != expected {
         return Err(LayerError::WeightTable { expected, got });

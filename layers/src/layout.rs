@@ -137,14 +137,14 @@ pub fn required_variables<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> us
 /// zeros.
 ///
 /// # Errors
-/// Those of [`GraphShape::validate`]; [`LayerError::LayerCount`] for a wrong number of pairs;
+/// Those of [`GraphShape::validate_unbounded`]; [`LayerError::LayerCount`] for a wrong number of pairs;
 /// [`LayerError::Length`] for arrays that do not fit the layer and for a bias whose length is not
 /// the number of the matrix's rows.
 pub fn pack(
     shape: &GraphShape,
     layers: &[(Array2<i64>, Array1<i64>)],
 ) -> Result<WeightTable, LayerError> {
-    shape.validate()?;
+    shape.validate_unbounded()?;
     let blocks = layout(shape);
     if blocks.len() != layers.len() {
         return Err(LayerError::LayerCount {

@@ -396,3 +396,25 @@ fn values_that_no_constraint_reads_are_bounded() {
     let error = shape.validate().unwrap_err();
     assert!(matches!(error, LayerError::Terms { .. }), "{error}");
 }
+
+/// Only steps have a bound of entries: a network of many layers has more, in many steps.
+#[test]
+fn networks_may_have_more_entries_than_steps() {
+    let layer = Layer::from(Linear {
+        height: 28,
+        width: 28,
+        window: Window {
+            kernel: [3, 3],
+            padding: [1; 4],
+            ..Window::ONE
+        },
+        ..Linear::dense(2, 2, REQUANTISE)
+    });
+    let network = GraphShape {
+        weight_variables: 20,
+        ..graph::chain(vec![layer; 700], 8)
+    };
+    network.validate_unbounded().unwrap();
+    let error = network.validate().unwrap_err();
+    assert!(matches!(error, LayerError::Terms { .. }), "{error}");
+}
