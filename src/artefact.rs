@@ -359,9 +359,8 @@ pub fn check_architecture(architecture: &Architecture) -> Result<(), ArtefactErr
             variables,
         )?;
         let of_kind = |source| ArtefactError::Kind { kind, source };
-        shape.validate().map_err(of_kind)?;
         // Few constraints may have many entries, and synthesis takes time and memory for each.
-        terms = shape.add_terms(terms).map_err(of_kind)?;
+        terms = shape.validate_after(terms).map_err(of_kind)?;
         // Activations are hashed at both ends of a step, and every inference has digests of its own.
         let lives =
             shape.inputs.iter().sum::<usize>() + shape.output_lengths().iter().sum::<usize>();

@@ -18,8 +18,8 @@
 
 use crate::error::{LayerError, Place};
 use crate::layer::{
-    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, same_width,
-    whole_operand, wrong_trace,
+    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, check_trace, operand,
+    same_width, whole_operand,
 };
 use crate::window::{length, within};
 use crate::{maximum, range, tensor};
@@ -150,9 +150,7 @@ impl IntegerLayer for ArgMax {
     ) -> Result<LayerWires<F>, SynthesisError> {
         let input = whole_operand(Self::NAME, operands, 0, self.rows * self.columns)?;
         for got in [trace.values.len(), trace.auxiliary.len()] {
-            if got != self.rows {
-                return Err(wrong_trace(Self::NAME, self.rows, got));
-            }
+            check_trace(Self::NAME, self.rows, got)?;
         }
         let limbs = self.limbs();
         let mut wires = LayerWires::default();

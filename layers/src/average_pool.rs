@@ -10,7 +10,7 @@
 
 use crate::error::{LayerError, Place};
 use crate::layer::{
-    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, wrong_trace,
+    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, check_trace, operand,
 };
 use crate::linear::pairs;
 use crate::requantise::{Requantise, Ties};
@@ -233,10 +233,7 @@ impl IntegerLayer for AveragePool {
         _: &[&[FirstWire<F>]],
         segment: &mut FirstSegment<'_, F, CS>,
     ) -> Result<LayerWires<F>, SynthesisError> {
-        let (expected, got) = (self.outputs(), trace.requantised.len());
-        if got != expected {
-            return Err(wrong_trace(Self::NAME, expected, got));
-        }
+        check_trace(Self::NAME, self.outputs(), trace.requantised.len())?;
         self.requantise.commit_all(segment, trace)
     }
 

@@ -7,7 +7,7 @@
 
 use crate::error::{LayerError, Place};
 use crate::layer::{
-    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, wrong_trace,
+    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, check_trace,
 };
 use crate::requantise::{Requantise, Ties};
 use crate::tensor::ACTIVATION_TERMS;
@@ -94,10 +94,7 @@ impl IntegerLayer for Combine {
         _: &[&[FirstWire<F>]],
         segment: &mut FirstSegment<'_, F, CS>,
     ) -> Result<LayerWires<F>, SynthesisError> {
-        let (expected, got) = (self.length, trace.requantised.len());
-        if got != expected {
-            return Err(wrong_trace(Self::NAME, expected, got));
-        }
+        check_trace(Self::NAME, self.length, trace.requantised.len())?;
         self.requantise.commit_all(segment, trace)
     }
 

@@ -7,7 +7,7 @@
 
 use crate::error::{LayerError, Place};
 use crate::layer::{
-    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, wrong_trace,
+    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, check_trace,
 };
 use crate::window::{length, within};
 use bellpepper_core::{ConstraintSystem, SynthesisError};
@@ -109,17 +109,11 @@ impl IntegerLayer for Gather {
         let values = operands.concat();
         let read =
             |position: &Option<usize>| position.and_then(|p| values.get(p).copied()).unwrap_or(0);
-        Ok(LayerTrace {
-            values: self.map.iter().map(read).collect(),
-            ..LayerTrace::default()
-        })
+        Ok(LayerTrace::of_values(self.map.iter().map(read).collect()))
     }
 
     fn dummy_trace(&self) -> LayerTrace {
-        LayerTrace {
-            values: vec![0; self.map.len()],
-            ..LayerTrace::default()
-        }
+        LayerTrace::of_values(vec![0; self.map.len()])
     }
 
     fn commit<F: CircuitField, CS: ConstraintSystem<F>>(
@@ -128,16 +122,10 @@ impl IntegerLayer for Gather {
         operands: &[&[FirstWire<F>]],
         _: &mut FirstSegment<'_, F, CS>,
     ) -> Result<LayerWires<F>, SynthesisError> {
-        let (expected, got) = (self.map.len(), trace.values.len());
-        if got != expected {
-            return Err(wrong_trace(Self::NAME, expected, got));
-        }
+        check_trace(Self::NAME, self.map.len(), trace.values.len())?;
         let wires: Vec<&FirstWire<F>> =
             operands.iter().flat_map(|operand| operand.iter()).collect();
-        let (expected, got) = (self.operands.iter().sum(), wires.len());
-        if got != expected {
-            return Err(wrong_trace(Self::NAME, expected, got));
-        }
+        check_trace(Self::NAME, self.operands.iter().sum(), wires.len())?;
         let zero = FirstWire::constant(F::ZERO);
         let read = |position: &Option<usize>| {
             let wire = position.and_then(|p| wires.get(p).copied());

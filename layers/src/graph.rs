@@ -107,7 +107,16 @@ impl GraphShape {
     /// constraints have more than [`MOST_TERMS`] entries; [`LayerError::WeightVariables`] when the
     /// weights do not fit.
     pub fn validate(&self) -> Result<(), LayerError> {
-        self.validate_within(MOST_TERMS)
+        self.validate_after(0).map(|_| ())
+    }
+
+    /// [`Self::validate`] where others have some entries already: the entries with those of this step.
+    ///
+    /// # Errors
+    /// Those of [`Self::validate`]; [`LayerError::Terms`] for the first layer with which they exceed
+    /// [`MOST_TERMS`].
+    pub fn validate_after(&self, entries: usize) -> Result<usize, LayerError> {
+        self.validate_within(entries, MOST_TERMS)
     }
 
     /// [`Self::validate`] without the bound of entries, which is that of a step: all layers of a network
@@ -116,10 +125,10 @@ impl GraphShape {
     /// # Errors
     /// Those of [`Self::validate`] but [`LayerError::Terms`].
     pub fn validate_unbounded(&self) -> Result<(), LayerError> {
-        self.validate_within(usize::MAX)
+        self.validate_within(0, usize::MAX).map(|_| ())
     }
 
-    fn validate_within(&self, most: usize) -> Result<(), LayerError> {
+    fn validate_within(&self, others: usize, most: usize) -> Result<usize, LayerError> {
         if self.nodes.is_empty() {
             return Err(LayerError::NoLayers);
         }
@@ -154,7 +163,7 @@ impl GraphShape {
         ] {
             check(what, low, high, got)?;
         }
-        let lengths = self.validate_nodes(most)?;
+        let (lengths, entries) = self.validate_nodes(others, most)?;
         let mut total = 0usize;
         for (i, live) in self.outputs.iter().enumerate() {
             check("a live tensor", 0, number(lengths.len() - 1), number(*live))?;
@@ -181,11 +190,16 @@ impl GraphShape {
         if got < expected {
             return Err(LayerError::WeightVariables { expected, got });
         }
-        Ok(())
+        Ok(entries)
     }
 
-    /// Checks the layers one by one; returns the lengths of all tensors.
-    fn validate_nodes(&self, most: usize) -> Result<Vec<usize>, LayerError> {
+    /// Checks the layers one by one; returns the lengths of all tensors, and the entries with those of
+    /// `others`.
+    fn validate_nodes(
+        &self,
+        others: usize,
+        most: usize,
+    ) -> Result<(Vec<usize>, usize), LayerError> {
         let mut lengths = Vec::with_capacity(self.inputs.len() + self.nodes.len());
         for length in &self.inputs {
             let largest = crate::window::LARGEST_LENGTH as i64;
@@ -194,11 +208,11 @@ impl GraphShape {
             self.check_batch(*length)?;
             lengths.push(*length);
         }
-        let mut terms = 0;
+        let mut entries = others;
         for (place, node) in self.places() {
             node.layer.validate(place, self.bits)?;
             // Before the next layer is looked at: what comes later takes time in proportion.
-            terms = add_terms(place, (terms, most), node)?;
+            entries = add_terms(place, (entries, most), node)?;
             let expected = node.layer.operands();
             let got: Option<Vec<usize>> = node
                 .operands
@@ -220,18 +234,7 @@ impl GraphShape {
             self.check_batch(node.layer.outputs())?;
             lengths.push(node.layer.outputs());
         }
-        Ok(lengths)
-    }
-
-    /// Adds the entries of this step's constraints to those of others; only that of a valid shape.
-    ///
-    /// # Errors
-    /// [`LayerError::Terms`] for the first layer with which they exceed [`MOST_TERMS`].
-    pub fn add_terms(&self, others: usize) -> Result<usize, LayerError> {
-        let mut places = self.places();
-        places.try_fold(others, |terms, (place, node)| {
-            add_terms(place, (terms, MOST_TERMS), node)
-        })
+        Ok((lengths, entries))
     }
 
     /// Every tensor has one slice an inference.

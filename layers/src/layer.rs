@@ -52,6 +52,14 @@ pub struct LayerTrace {
 }
 
 impl LayerTrace {
+    /// A trace of outputs alone.
+    pub(crate) fn of_values(values: Vec<i64>) -> Self {
+        LayerTrace {
+            values,
+            ..LayerTrace::default()
+        }
+    }
+
     /// A trace of requantised outputs.
     pub fn requantised(requantised: Vec<Requantised>) -> Self {
         LayerTrace {
@@ -261,6 +269,14 @@ pub(crate) fn same_width(place: Place, expected: u32, got: u32) -> Result<(), La
         i64::from(got),
         advice,
     )
+}
+
+/// Refuses a trace of the wrong length.
+pub(crate) fn check_trace(name: &str, expected: usize, got: usize) -> Result<(), SynthesisError> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(wrong_trace(name, expected, got))
 }
 
 /// The error of a trace of the wrong length.

@@ -25,8 +25,8 @@
 
 use crate::error::{LayerError, Place};
 use crate::layer::{
-    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, whole_operand,
-    wrong_trace,
+    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, check_trace, operand,
+    whole_operand,
 };
 use crate::requantise::{Requantise, Ties};
 use crate::tensor::ACTIVATION_TERMS;
@@ -246,10 +246,7 @@ impl IntegerLayer for MatMul {
         _: &[&[FirstWire<F>]],
         segment: &mut FirstSegment<'_, F, CS>,
     ) -> Result<LayerWires<F>, SynthesisError> {
-        let (expected, got) = (self.outputs(), trace.requantised.len());
-        if got != expected {
-            return Err(wrong_trace(Self::NAME, expected, got));
-        }
+        check_trace(Self::NAME, self.outputs(), trace.requantised.len())?;
         self.requantise.commit_all(segment, trace)
     }
 

@@ -14,8 +14,8 @@
 use crate::average_pool::Pooled;
 use crate::error::{LayerError, Place};
 use crate::layer::{
-    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, same_width,
-    whole_operand, wrong_trace,
+    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, check_trace, operand,
+    same_width, whole_operand,
 };
 use crate::window::{Axis, Window, within};
 use crate::{maximum, range, tensor};
@@ -92,17 +92,13 @@ impl IntegerLayer for MaxPool {
         let input = operand(operands, 0);
         let windows = self.windows();
         let largest = windows.iter().map(|window| read(input, window).max());
-        Ok(LayerTrace {
-            values: largest.map(|value| value.copied().unwrap_or(0)).collect(),
-            ..LayerTrace::default()
-        })
+        Ok(LayerTrace::of_values(
+            largest.map(|value| value.copied().unwrap_or(0)).collect(),
+        ))
     }
 
     fn dummy_trace(&self) -> LayerTrace {
-        LayerTrace {
-            values: vec![0; self.outputs()],
-            ..LayerTrace::default()
-        }
+        LayerTrace::of_values(vec![0; self.outputs()])
     }
 
     fn commit<F: CircuitField, CS: ConstraintSystem<F>>(
@@ -113,10 +109,7 @@ impl IntegerLayer for MaxPool {
     ) -> Result<LayerWires<F>, SynthesisError> {
         let input = whole_operand(Self::NAME, operands, 0, self.planes.len())?;
         let windows = self.windows();
-        let (expected, got) = (windows.len(), trace.values.len());
-        if got != expected {
-            return Err(wrong_trace(Self::NAME, expected, got));
-        }
+        check_trace(Self::NAME, windows.len(), trace.values.len())?;
         let limbs = self.limbs();
         let mut values = Vec::with_capacity(windows.len());
         for (n, (window, value)) in windows.iter().zip(&trace.values).enumerate() {

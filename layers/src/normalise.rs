@@ -24,8 +24,8 @@
 use crate::divide::{self, Divisor};
 use crate::error::{LayerError, Place};
 use crate::layer::{
-    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, same_width,
-    whole_operand, wrong_trace,
+    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, check_trace, operand,
+    same_width, whole_operand, wrong_trace,
 };
 use crate::tensor::ACTIVATION_TERMS;
 use crate::window::{between, length, within};
@@ -371,9 +371,7 @@ impl IntegerLayer for Normalise {
             (outputs, trace.values.len()),
             (self.rows * self.parts(), trace.auxiliary.len()),
         ] {
-            if got != expected {
-                return Err(wrong_trace(Self::NAME, expected, got));
-            }
+            check_trace(Self::NAME, expected, got)?;
         }
         let rows = trace.values.chunks(self.columns.max(1));
         let rows = rows.zip(trace.auxiliary.chunks(self.parts()));

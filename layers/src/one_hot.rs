@@ -16,8 +16,8 @@
 
 use crate::error::{LayerError, Place};
 use crate::layer::{
-    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, whole_operand,
-    wrong_trace,
+    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, check_trace, operand,
+    whole_operand,
 };
 use crate::tensor::{self, ACTIVATION_TERMS};
 use crate::window::{between, length};
@@ -97,17 +97,11 @@ impl IntegerLayer for OneHot {
             }
             values.extend(self.indices().map(|class| i64::from(class == *index)));
         }
-        Ok(LayerTrace {
-            values,
-            ..LayerTrace::default()
-        })
+        Ok(LayerTrace::of_values(values))
     }
 
     fn dummy_trace(&self) -> LayerTrace {
-        LayerTrace {
-            values: vec![0; self.outputs()],
-            ..LayerTrace::default()
-        }
+        LayerTrace::of_values(vec![0; self.outputs()])
     }
 
     fn commit<F: CircuitField, CS: ConstraintSystem<F>>(
@@ -116,11 +110,8 @@ impl IntegerLayer for OneHot {
         _: &[&[FirstWire<F>]],
         segment: &mut FirstSegment<'_, F, CS>,
     ) -> Result<LayerWires<F>, SynthesisError> {
-        let (expected, got) = (self.outputs(), trace.values.len());
-        if got != expected {
-            return Err(wrong_trace(Self::NAME, expected, got));
-        }
-        let mut values = Vec::with_capacity(expected);
+        check_trace(Self::NAME, self.outputs(), trace.values.len())?;
+        let mut values = Vec::with_capacity(self.outputs());
         for (p, bits) in trace.values.chunks(self.classes.max(1)).enumerate() {
             segment.namespace(format!("position {p}"), |segment| {
                 for (v, bit) in bits.iter().enumerate() {

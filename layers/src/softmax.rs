@@ -18,8 +18,8 @@
 use crate::divide::{self, Divisor};
 use crate::error::{LayerError, Place};
 use crate::layer::{
-    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, whole_operand,
-    wrong_trace,
+    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, check_trace, operand,
+    whole_operand, wrong_trace,
 };
 use crate::table::check_rows;
 use crate::window::{between, length};
@@ -273,9 +273,7 @@ impl IntegerLayer for Softmax {
             (outputs, trace.values.len()),
             (self.rows * self.parts(), trace.auxiliary.len()),
         ] {
-            if got != expected {
-                return Err(wrong_trace(Self::NAME, expected, got));
-            }
+            check_trace(Self::NAME, expected, got)?;
         }
         let table = segment.table(&self.exponential_table());
         let columns = self.columns.max(1);

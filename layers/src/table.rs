@@ -8,8 +8,8 @@
 
 use crate::error::{LayerError, Place};
 use crate::layer::{
-    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, operand, same_width,
-    whole_operand, wrong_trace,
+    Challenges, IntegerLayer, LayerCost, LayerTrace, LayerWires, Weights, check_trace, operand,
+    same_width, whole_operand,
 };
 use crate::window::{between, length};
 use crate::{range, tensor};
@@ -108,17 +108,13 @@ impl IntegerLayer for Table {
         operands: &[&[i64]],
     ) -> Result<LayerTrace, LayerError> {
         let inputs = operand(operands, 0).iter();
-        Ok(LayerTrace {
-            values: inputs.map(|input| self.entry(*input)).collect(),
-            ..LayerTrace::default()
-        })
+        Ok(LayerTrace::of_values(
+            inputs.map(|input| self.entry(*input)).collect(),
+        ))
     }
 
     fn dummy_trace(&self) -> LayerTrace {
-        LayerTrace {
-            values: vec![0; self.length],
-            ..LayerTrace::default()
-        }
+        LayerTrace::of_values(vec![0; self.length])
     }
 
     fn commit<F: CircuitField, CS: ConstraintSystem<F>>(
@@ -128,10 +124,7 @@ impl IntegerLayer for Table {
         segment: &mut FirstSegment<'_, F, CS>,
     ) -> Result<LayerWires<F>, SynthesisError> {
         let inputs = whole_operand(Self::NAME, operands, 0, self.length)?;
-        let (expected, got) = (self.length, trace.values.len());
-        if got != expected {
-            return Err(wrong_trace(Self::NAME, expected, got));
-        }
+        check_trace(Self::NAME, self.length, trace.values.len())?;
         let id = self.table().map(|table| segment.table(&table));
         let mut values = Vec::with_capacity(self.length);
         for (n, (input, value)) in inputs.iter().zip(&trace.values).enumerate() {

@@ -8,30 +8,19 @@ use foldnet_gadgets::hash::Tag;
 use foldnet_gadgets::lookup::FunctionTable;
 use foldnet_gadgets::mock::MockSystem;
 use foldnet_gadgets::segment::{FirstSegment, FirstWire};
+use foldnet_gadgets::step::WeightTable;
 use foldnet_gadgets::system::ShapeSystem;
 use foldnet_gadgets::transcript::TranscriptCircuit;
 use foldnet_gadgets::wire::{Wire, WireSystem};
 use foldnet_layers::error::Place;
 use foldnet_layers::layer::{Challenges, LayerCost, LayerTrace};
-use foldnet_layers::{GraphShape, Layer, Linear, Node, evaluate, layout, pack, required_variables};
+use foldnet_layers::{GraphShape, GraphTrace, Layer, Linear, evaluate, layout, pack};
 use halo2curves::bn256::Fr;
 use ndarray::{Array1, Array2};
 use std::collections::HashSet;
 
 fn shape(layer: &Layer) -> GraphShape {
-    let inputs = layer.operands();
-    GraphShape {
-        nodes: vec![Node {
-            layer: layer.clone(),
-            operands: (0..inputs.len()).collect(),
-        }],
-        outputs: vec![inputs.len()],
-        inputs,
-        batch: 1,
-        bits: 8,
-        weight_variables: required_variables([layer]),
-        ends_inference: true,
-    }
+    common::alone(layer.clone(), 8)
 }
 
 fn samples() -> impl Iterator<Item = (&'static str, Layer)> {
@@ -57,6 +46,17 @@ fn weights(
     linear.map(pair).collect()
 }
 
+/// A step of the layer alone, its weights, and a trace of it, all random.
+fn traced(layer: &Layer, random: &mut Random) -> (GraphShape, WeightTable, GraphTrace) {
+    let shape = shape(layer);
+    let weights = weights(layer, &shape, random);
+    let table = pack(&shape, &weights).unwrap();
+    let lengths = shape.inputs.iter();
+    let inputs: Vec<_> = lengths.map(|length| input(random, *length, 8)).collect();
+    let trace = evaluate(&shape, &table, &inputs).unwrap();
+    (shape, table, trace)
+}
+
 #[test]
 fn names_are_unique_and_documented_by_samples() {
     let names: HashSet<_> = Layer::NAMES.iter().collect();
@@ -71,15 +71,7 @@ fn names_are_unique_and_documented_by_samples() {
 fn every_sample_is_satisfied_agrees_with_the_reference_and_is_pinned() {
     let mut random = Random::new(11);
     for (name, layer) in samples() {
-        let shape = shape(&layer);
-        let weights = weights(&layer, &shape, &mut random);
-        let table = pack(&shape, &weights).unwrap();
-        let inputs: Vec<_> = layer
-            .operands()
-            .into_iter()
-            .map(|length| input(&mut random, length, 8))
-            .collect();
-        let trace = evaluate(&shape, &table, &inputs).unwrap();
+        let (shape, table, trace) = traced(&layer, &mut random);
         let output = output(&shape, &trace);
         assert_eq!(output.len(), layer.outputs(), "{name}");
 
@@ -199,15 +191,7 @@ fn tie(name: &str, output: usize) -> String {
 fn accumulators_of_every_sample_are_tied_to_the_inputs_by_name() {
     let mut random = Random::new(13);
     for (name, layer) in samples() {
-        let shape = shape(&layer);
-        let weights = weights(&layer, &shape, &mut random);
-        let table = pack(&shape, &weights).unwrap();
-        let inputs: Vec<_> = layer
-            .operands()
-            .into_iter()
-            .map(|length| input(&mut random, length, 8))
-            .collect();
-        let trace = evaluate(&shape, &table, &inputs).unwrap();
+        let (shape, table, trace) = traced(&layer, &mut random);
         let outputs = trace.layers[0].requantised.len();
         // The first, some in between and the last.
         let some = (0..outputs).step_by(outputs / 3 + 1);

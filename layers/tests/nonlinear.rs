@@ -33,20 +33,7 @@ struct Case {
 
 impl Case {
     fn new(layer: impl Into<Layer>, bits: u32, inputs: &[&[i64]]) -> Case {
-        let layer = layer.into();
-        let lengths = layer.operands();
-        let shape = GraphShape {
-            nodes: vec![Node {
-                layer,
-                operands: (0..lengths.len()).collect(),
-            }],
-            outputs: vec![lengths.len()],
-            inputs: lengths,
-            batch: 1,
-            bits,
-            weight_variables: 0,
-            ends_inference: true,
-        };
+        let shape = common::alone(layer.into(), bits);
         let inputs: Vec<Vec<i64>> = inputs.iter().map(|input| input.to_vec()).collect();
         let trace = evaluate(&shape, &pack(&shape, &[]).unwrap(), &inputs).unwrap();
         Case { shape, trace }

@@ -11,8 +11,7 @@ use foldnet_layers::error::Place;
 use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{
     ArgMax, AveragePool, Combine, Gather, GraphShape, GraphTrace, Layer, Linear, MatMul, MaxPool,
-    Multiply, Node, Normalise, OneHot, Softmax, Table, Window, evaluate, pack, required_variables,
-    tensor,
+    Multiply, Normalise, OneHot, Softmax, Table, Window, evaluate, pack, tensor,
 };
 use halo2curves::bn256::Fr;
 use ndarray::{Array1, Array2};
@@ -429,22 +428,6 @@ const LAYERS: [Draw; 12] = [
     one_hot,
 ];
 
-fn shape(layer: &Layer) -> GraphShape {
-    let inputs = layer.operands();
-    GraphShape {
-        nodes: vec![Node {
-            layer: layer.clone(),
-            operands: (0..inputs.len()).collect(),
-        }],
-        outputs: vec![inputs.len()],
-        inputs,
-        batch: 1,
-        bits: BITS,
-        weight_variables: required_variables([layer]),
-        ends_inference: true,
-    }
-}
-
 /// Changes single variables of a satisfied step: each has a constraint, with a name, that notices.
 fn mutate(random: &mut Random, drawn: &Drawn, shape: &GraphShape, trace: &GraphTrace) {
     let weights = pack(shape, &drawn.weights).unwrap();
@@ -481,7 +464,7 @@ fn check(drawn: &Drawn, random: &mut Random) -> Result<(), TestCaseError> {
     let layer = &drawn.layer;
     let name = layer.name();
     layer.validate(Place { index: 0, name }, BITS).unwrap();
-    let shape = shape(layer);
+    let shape = common::alone(layer.clone(), BITS);
     let weights = pack(&shape, &drawn.weights).unwrap();
     let trace = evaluate(&shape, &weights, &drawn.inputs).unwrap();
     let output = common::output(&shape, &trace);

@@ -13,10 +13,9 @@ use super::output::{self, Report, size};
 use crate::decider::statement::StatementShape;
 use crate::files::encoded_length;
 use crate::memory::peak_resident_bytes;
-use crate::model::plan::cost::{self, CostModel, MemoryModel, Sizes};
+use crate::model::plan::cost::{CostModel, MemoryModel, Sizes};
 use crate::program::Outline;
 use crate::session::Architecture;
-use foldnet_layers::graph::GraphShape;
 
 /// The prediction for a run.
 #[derive(Debug)]
@@ -44,13 +43,8 @@ impl Estimate {
         let variables = program.weight_variables;
         let sizes = Sizes::of(&program.kinds, variables);
         let model = CostModel::default();
-        let step = |(kind, constraints): (&GraphShape, &usize)| {
-            model.step_seconds(*constraints, cost::multiplications(kind), variables)
-        };
-        let kinds = program.kinds.iter().zip(&sizes.constraints);
-        let kinds: Vec<f64> = kinds.map(step).collect();
-        let each = program.steps.iter().filter_map(|step| kinds.get(step.kind));
-        let each: f64 = each.sum();
+        let steps = program.steps.iter().map(|step| step.kind);
+        let each = model.fold_seconds(&program.kinds, &sizes, steps);
         let (start, spartan) = (model.start.seconds(&sizes), model.compress.seconds(&sizes));
         let (start, compress) = match proof {
             ProofKind::Folded => (0.0, 0.0),

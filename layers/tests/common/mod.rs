@@ -6,8 +6,8 @@ use foldnet_gadgets::step::WeightTable;
 use foldnet_layers::check::{self, Checked};
 use foldnet_layers::requantise::{Requantise, Ties};
 use foldnet_layers::{
-    Graph, GraphShape, GraphTrace, Layer, Linear, SaltedTrace, bounds, evaluate, graph, pack,
-    tensor,
+    Graph, GraphShape, GraphTrace, Layer, Linear, Node, SaltedTrace, bounds, evaluate, graph, pack,
+    required_variables, tensor,
 };
 use halo2curves::bn256::Fr;
 use ndarray::{Array1, Array2};
@@ -16,6 +16,23 @@ use rand_core::{RngCore, SeedableRng};
 use std::sync::LazyLock;
 
 pub static CONSTANTS: LazyLock<HashConstants<Fr>> = LazyLock::new(HashConstants::default);
+
+/// A step of one layer, which reads every live tensor, in order.
+pub fn alone(layer: Layer, bits: u32) -> GraphShape {
+    let inputs = layer.operands();
+    GraphShape {
+        weight_variables: required_variables([&layer]),
+        nodes: vec![Node {
+            layer,
+            operands: (0..inputs.len()).collect(),
+        }],
+        outputs: vec![inputs.len()],
+        inputs,
+        batch: 1,
+        bits,
+        ends_inference: true,
+    }
+}
 
 /// Whether a variable is a hint of [`Ties::Even`], which is free where there is nothing to show.
 pub fn is_hint(path: &str) -> bool {

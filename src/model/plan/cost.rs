@@ -242,6 +242,20 @@ impl CostModel {
             + self.fold_entry * table_size(variables)
     }
 
+    /// Predicted seconds to fold steps of these kinds, in any order, once.
+    pub fn fold_seconds(
+        &self,
+        kinds: &[GraphShape],
+        sizes: &Sizes,
+        steps: impl Iterator<Item = usize>,
+    ) -> f64 {
+        let step = |(kind, constraints): (&GraphShape, &usize)| {
+            self.step_seconds(*constraints, multiplications(kind), sizes.variables)
+        };
+        let kinds: Vec<f64> = kinds.iter().zip(&sizes.constraints).map(step).collect();
+        steps.filter_map(|kind| kinds.get(kind)).sum()
+    }
+
     /// What is minimised beside the steps' seconds: start instances and the final proof.
     pub fn once_seconds(&self, sizes: &Sizes) -> f64 {
         self.start.seconds(sizes) + self.compress.seconds(sizes)

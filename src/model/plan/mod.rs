@@ -186,14 +186,8 @@ impl Plan {
 
     /// Predicted seconds to fold all steps once.
     pub fn seconds(&self, model: &CostModel, sizes: &Sizes) -> f64 {
-        let kinds = self.kinds.iter().zip(&sizes.constraints);
-        let step = |(kind, constraints): (&GraphShape, &usize)| {
-            let products = cost::multiplications(kind);
-            model.step_seconds(*constraints, products, self.weight_variables)
-        };
-        let kinds: Vec<f64> = kinds.map(step).collect();
-        let steps = self.steps.iter().filter_map(|step| kinds.get(step.kind));
-        steps.sum()
+        let steps = self.steps.iter().map(|step| step.kind);
+        model.fold_seconds(&self.kinds, sizes, steps)
     }
 }
 
